@@ -1,0 +1,1 @@
+"""The API under test, written as the post's reader would write it."""

@@ -1,0 +1,1 @@
+"""The service under test: launching it, looking at it, stopping it."""
