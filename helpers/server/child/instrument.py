@@ -1,0 +1,96 @@
+"""What a worker adds around the app, any ASGI app, without touching its code.
+
+Each HTTP answer carries the worker's pid, the launch id, and when the request arrived in the app and its answer began;
+the status board counts requests begun and ended, and how late the event loop runs. A private path tells all of it to
+whoever asks, so that a load test needs no more than the address to know whom it measured.
+Standard library only: it runs inside the server's processes.
+"""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+PRIVATE_PATH = "/.lab"
+BEAT_S = 0.1
+
+
+class Instrumented:
+    """The app, with stamps on its answers and its requests counted on the board."""
+
+    def __init__(self, app: App, *, board: Any, board_module: Any, row: Any, launch: "dict[str, Any]") -> None:
+        self.app = app
+        self._board = board
+        self._fields = board_module
+        self._row = row
+        self._launch = launch
+        self._pid_header = (b"x-worker-pid", str(os.getpid()).encode())
+        self._launch_header = (b"x-launch-id", launch["launch"].encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+        elif scope["path"].removeprefix(scope.get("root_path", "")) == PRIVATE_PATH:
+            await self._tell(send)
+        else:
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        handled_ns = time.perf_counter_ns()
+
+        async def stamped(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    self._pid_header,
+                    self._launch_header,
+                    (b"x-handled-ns", b"%d" % handled_ns),
+                    (b"x-started-ns", b"%d" % time.perf_counter_ns()),
+                ]
+            await send(message)
+
+        self._row.add(self._fields.STARTED)
+        try:
+            await self.app(scope, receive, stamped)
+        finally:
+            self._row.add(self._fields.FINISHED)
+
+    async def _tell(self, send: Send) -> None:
+        body = json.dumps({**self._launch, "workers": self._workers()}).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        headers += [self._pid_header, self._launch_header]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _workers(self) -> "list[dict[str, Any]]":
+        fields = self._fields
+        return [
+            {
+                "pid": row[fields.PID],
+                "state": fields.STATES[row[fields.STATE]],
+                "started": row[fields.STARTED],
+                "finished": row[fields.FINISHED],
+                "loop_lag_ms": row[fields.LOOP_LAG_NS] / 1e6,
+            }
+            for row in self._board.rows()
+        ]
+
+
+def beat(loop: asyncio.AbstractEventLoop, row: Any, fields: Any) -> None:
+    """From now on, write ten times a second how late the event loop was: where it is blocked, the beat stops."""
+
+    def tick(due: float) -> None:
+        now = loop.time()
+        row.put(fields.LOOP_LAG_NS, max(0, int((now - due) * 1e9)))
+        row.put(fields.BEAT_NS, time.perf_counter_ns())
+        loop.call_at(now + BEAT_S, tick, now + BEAT_S)
+
+    tick(loop.time())

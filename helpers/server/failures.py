@@ -1,0 +1,57 @@
+"""Why a launch failed, read from what the server wrote last: the message names the value, the hint says what to do."""
+
+import re
+
+from helpers.errors import StartError
+
+TAIL_LINES = 12
+
+# Patterns of uvicorn's and Python's own messages, the most telling first; groups may be used in message and hint.
+_CAUSES: tuple[tuple[str, str, str], ...] = (
+    (
+        r'Could not import module "(?P<name>[^"]+)"',
+        "there is no module {name!r} to import the app from",
+        "check the spelling, and that app_dir (now {app_dir}) is the folder that holds it",
+    ),
+    (
+        r'Attribute "(?P<name>[^"]+)" not found in module "(?P<module>[^"]+)"',
+        "module {module!r} has no {name!r}",
+        "the part after the colon is the variable that holds the app, as in app = FastAPI()",
+    ),
+    (
+        r"Error loading ASGI app factory: (?P<name>.+)",
+        "the app factory failed: {name}",
+        "with options={{'factory': True}} the part after the colon is a function without arguments; it returns the app",
+    ),
+    (
+        r"Application startup failed",
+        "the app's start-up (lifespan) failed",
+        "the traceback is in the last lines of its log; mend it, then start again",
+    ),
+    (
+        r"(?:Errno \d+\] |error while attempting to bind.*: )(?P<name>address already in use)",
+        "the port was taken by someone else while the server started",
+        "start again, or leave out port= to get the next free one",
+    ),
+    (
+        r"^(?P<name>\w*(?:Error|Exception|Exit|Interrupt)\b.*)$",
+        "the app raised an exception: {name}",
+        'the traceback is in the last lines of its log; `python -c "import {module_of_app}"` shows it too',
+    ),
+)
+
+
+def start_error(log: str, *, app: str, app_dir: str, event: str) -> StartError:
+    """The error for a launch that did not become ready; `event` says how it ended, where the log does not."""
+    words = {"app_dir": app_dir, "module_of_app": app.partition(":")[0]}
+    for pattern, message, hint in _CAUSES:
+        matches = list(re.finditer(pattern, log, re.IGNORECASE | re.MULTILINE))
+        if matches:
+            words |= {key: value for key, value in matches[-1].groupdict().items() if value is not None}
+            return StartError(f"{app!r} did not start: {message.format(**words)}", hint.format(**words), tail(log))
+    return StartError(f"{app!r} did not start: {event}", "the last lines of its log say how far it came", tail(log))
+
+
+def tail(log: str) -> str:
+    """The last lines, enough for the end of a traceback."""
+    return "\n".join(log.rstrip().splitlines()[-TAIL_LINES:])

@@ -1,0 +1,60 @@
+"""Which port a launch gets: 5012 as in the post, else the next free one, and no two launches at a time on one."""
+
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from helpers import proc
+from helpers.errors import PortError
+from helpers.server import registry
+
+POSTS_PORT = 5012
+TRIED_AFTER_IT = 200
+
+
+@contextmanager
+def reserved(host: str, port: int | None, *, skip: frozenset[int] = frozenset()) -> Iterator[int]:
+    """Hold a port that can be bound, against all other launches, until the block ends.
+
+    `port=None` takes the first free one from 5012 on, without those in `skip`. Raises PortError.
+    """
+    for candidate in [port] if port is not None else range(POSTS_PORT, POSTS_PORT + TRIED_AFTER_IT):
+        if candidate in skip:
+            continue
+        with registry.port_lock(candidate) as mine:
+            problem = _problem(host, candidate) if mine else "another launch is just starting there"
+            if problem is None:
+                yield candidate
+                return
+            if port is not None:
+                raise PortError(
+                    f"port {port} cannot be used: {problem}",
+                    "stop it (`python3 -m helpers servers --stop`, if it is one of ours), choose another port, "
+                    "or leave port out to get the next free one",
+                )
+    raise PortError(
+        f"none of the ports {POSTS_PORT} to {POSTS_PORT + TRIED_AFTER_IT - 1} is free on {host}",
+        "see who holds them with `python3 -m helpers servers`, or name a port yourself",
+    )
+
+
+def taken_by(port: int) -> str:
+    """Who listens on the port, for people: pid and command where the system tells."""
+    pids = proc.listening_pids(port)
+    return f"pid {pids[0]} listens there ({proc.describe(pids[0])})" if pids else "someone else listens there"
+
+
+def _problem(host: str, port: int) -> str | None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as uvicorn does
+        try:
+            trial.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return taken_by(port)
+            if error.errno in (errno.EACCES, errno.EPERM):
+                return "ports below 1024 are for the administrator; use one above"
+            return f"{host} is no address of this machine ({error.strerror or error})"
+    return None

@@ -1,0 +1,223 @@
+"""One launch: its processes, its folder, its status board, from the first process to the last."""
+
+import http.client
+import json
+import os
+import secrets
+import subprocess
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from helpers import lifeline, proc
+from helpers.errors import LabError, StartError, StateError
+from helpers.server import ports, registry
+from helpers.server.child import board as board_module
+from helpers.server.child.instrument import PRIVATE_PATH
+from helpers.server.failures import start_error, tail
+from helpers.server.runners import Launch, runner_named
+
+LOOK_EVERY_S = 0.005
+DEATHS_THAT_MAKE_A_LOOP = 2
+SCALE_STEP_S = 15.0
+LOG_READ_BYTES = 2**20
+
+
+class RaceLostError(StartError):
+    """Somebody else's server has the port that this launch was started on."""
+
+
+class Running:
+    """One launch. Made by spawning it; `await_ready`, then `end` and `remove`."""
+
+    def __init__(self, launch: Launch, runner: str, env: Mapping[str, str]) -> None:
+        self.launch = launch
+        self.workers_wanted = launch.workers
+        self.was_ready = False
+        self.id = secrets.token_hex(4)
+        self.folder = registry.make_launch_folder(self.id)
+        self.log_file = self.folder / "server.log"
+        board_file = self.folder / "board"
+        board_module.create(str(board_file))
+        settings_file = self.folder / "launch.json"
+        self.program = runner_named(runner)
+        paths = {"launch": self.id, "board": str(board_file), "log": str(self.log_file)}
+        settings_file.write_text(json.dumps(self.program.settings(launch) | paths))
+        try:
+            with open(self.log_file, "ab") as log:
+                self.child = lifeline.spawn(
+                    self.program.command(settings_file),
+                    cwd=launch.app_dir,
+                    env=_environment(env),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                )
+            self.pid = self.child.process.pid
+            self.created = proc.create_time(self.pid) or time.time()
+            self.board = board_module.Board(str(board_file))
+            # When the Server object is dropped, or the interpreter ends: cut the lifeline, leave no folder.
+            self.dropped = weakref.finalize(self, _drop, self.child, self.folder)
+            registry.register(self._entry())
+        except BaseException:
+            if hasattr(self, "child"):
+                self.child.cut()
+            registry.remove(self.id)
+            raise
+
+    @property
+    def url(self) -> str:
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.launch.host, self.launch.host)
+        return f"http://[{host}]:{self.launch.port}" if ":" in host else f"http://{host}:{self.launch.port}"
+
+    def over(self) -> bool:
+        return self.child.process.poll() is not None
+
+    def workers(self, *states: str) -> list[int]:
+        """The living workers in one of these states, by pid, in the order in which they came."""
+        rows = sorted(self.board.rows(), key=lambda row: row[board_module.CLAIMED_NS])
+        named = [(row[board_module.PID], board_module.STATES[row[board_module.STATE]]) for row in rows]
+        return [pid for pid, state in named if state in states and proc.alive(pid)]
+
+    def counts(self) -> dict[int, tuple[int, int]]:
+        fields = board_module
+        return {row[fields.PID]: (row[fields.STARTED], row[fields.FINISHED]) for row in self.board.rows()}
+
+    def read_log(self) -> str:
+        try:
+            with open(self.log_file, "rb") as log:
+                log.seek(max(0, os.path.getsize(self.log_file) - LOG_READ_BYTES))
+                return log.read().decode(errors="replace")
+        except OSError:
+            return ""
+
+    def await_ready(self, within_s: float, given_up: Callable[[], bool]) -> None:
+        """Wait until N workers are ready by the board *and* the socket answers as this launch. Raises StartError."""
+        deadline = time.monotonic() + within_s
+        while not (len(self.workers("ready")) >= self.launch.workers and self._answers()):
+            if self.over():
+                raise self._failure(f"its process ended with exit code {self.child.process.returncode}")
+            if self._deaths() >= DEATHS_THAT_MAKE_A_LOOP:
+                raise self._failure("its workers die while they start, and are started again for ever")
+            if given_up():
+                raise StateError("the start was called off by stop()", "call start() again when it is wanted")
+            if time.monotonic() > deadline:
+                raise self._too_slow(within_s)
+            time.sleep(LOOK_EVERY_S)
+        self.was_ready = True
+
+    def step(self, *, up: bool) -> None:
+        """Add or remove one worker by the program's signal, and wait until that is so. Raises StateError."""
+        number = self.program.scale_signal(up)
+        if number is None:
+            raise StateError("this system has no signal to add or remove a worker", "use relaunch(workers=...)")
+        self.workers_wanted = len(self.workers("ready")) + (1 if up else -1)
+        os.kill(self.pid, number)
+        deadline = time.monotonic() + SCALE_STEP_S
+        while not len(self.workers("starting", "ready")) == len(self.workers("ready")) == self.workers_wanted:
+            if self.over() or time.monotonic() > deadline:
+                raise StateError(
+                    f"the server still has {len(self.workers('ready'))} workers, not {self.workers_wanted}",
+                    "a worker that leaves finishes its requests first; see server.log",
+                )
+            time.sleep(LOOK_EVERY_S)
+
+    def end(self, grace_s: float) -> None:
+        """End all its processes: a polite signal first if there is grace, then SIGKILL. Returns when none is left."""
+        members = {pid: proc.create_time(pid) for pid in (self.pid, *proc.descendants(self.pid))}
+        if grace_s > 0 and not self.over():
+            self.child.process.terminate()
+            deadline = time.monotonic() + grace_s
+            while not self.over() and time.monotonic() < deadline:
+                time.sleep(LOOK_EVERY_S)
+        if not self.over():
+            self.child.process.kill()
+            self.child.process.wait()
+        # On Linux the kernel ends the workers of a killed parent; what an app forked itself is not ours to end.
+        workers = {row[board_module.PID] for row in self.board.rows()}
+        registry.kill({pid: created for pid, created in members.items() if pid in workers})
+        registry.await_gone(members, 0.5)  # multiprocessing's resource tracker ends by itself
+
+    def remove(self) -> None:
+        self.dropped()
+        self.board.close()
+
+    def _deaths(self) -> int:
+        starting = board_module.STARTING
+        rows = [row for row in self.board.rows() if row[board_module.STATE] == starting]
+        return sum(not proc.alive(row[board_module.PID]) for row in rows)
+
+    def _answers(self) -> bool:
+        """Whether this launch answers on its port; for an app left alone, whether its processes hold the socket."""
+        if not self.launch.instrument:
+            return not set(self.workers("ready")).isdisjoint(proc.listening_pids(self.launch.port))
+        told = ask(self.url)
+        if told is None or told == self.id:
+            return told is not None
+        raise RaceLostError(
+            f"port {self.launch.port} answers as another launch ({told})",
+            "two servers were started on one port at the same moment; start again",
+        )
+
+    def _failure(self, event: str) -> LabError:
+        log = self.read_log()
+        if "address already in use" in log.lower():
+            kind = ports.taken_by(self.launch.port)
+            return RaceLostError(
+                f"port {self.launch.port} was taken while the server started: {kind}",
+                "start again, or leave out port= to get the next free one",
+                log[-2000:],
+            )
+        return start_error(log, app=self.launch.app, app_dir=self.launch.app_dir, event=event)
+
+    def _too_slow(self, within_s: float) -> StartError:
+        ready = len(self.workers("ready"))
+        return StartError(
+            f"{self.launch.app!r} did not start: {ready} of {self.launch.workers} workers ready after {within_s:g} s",
+            "if its start-up is slow on purpose, pass a longer start_timeout_s",
+            tail(self.read_log()),
+        )
+
+    def _entry(self) -> registry.Entry:
+        owner = os.getpid()
+        return registry.Entry(
+            launch=self.id,
+            pid=self.pid,
+            created=self.created,
+            owner_pid=owner,
+            owner_created=proc.create_time(owner) or time.time(),
+            port=self.launch.port,
+            app=self.launch.app,
+            workers=self.launch.workers,
+            started_at=datetime.now().astimezone().isoformat(timespec="seconds"),
+            url=self.url,
+        )
+
+
+def ask(url: str, *, timeout_s: float = 1.0) -> str | None:
+    """The launch id that answers there; "?" for a server that is not ours, None when nobody answers."""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=timeout_s)
+    try:
+        connection.request("GET", PRIVATE_PATH, headers={"connection": "close"})
+        return connection.getresponse().getheader("x-launch-id", "?")
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """The server's environment: its output unbuffered, and no number of workers that nobody asked for."""
+    inherited = {key: value for key, value in os.environ.items() if key != "WEB_CONCURRENCY"}
+    return {**inherited, "PYTHONUNBUFFERED": "1", **extra}
+
+
+def _drop(child: lifeline.Child, folder: Path) -> None:
+    child.cut()
+    if child.process.poll() is None:
+        child.process.kill()
+    child.process.wait()
+    registry.remove(folder.name.removeprefix("launch-"))

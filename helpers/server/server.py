@@ -1,0 +1,240 @@
+"""The server under test: start, stop, relaunch, scale. Each call returns when what it says is true."""
+
+import os
+import sys
+import threading
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from html import escape
+from types import TracebackType
+from typing import Any, Literal
+
+from helpers.errors import InputError, StartError, StateError
+from helpers.server import ports
+from helpers.server.processes import Processes, processes
+from helpers.server.runners import Launch
+from helpers.server.running import RaceLostError, Running
+from helpers.server.settings import checked, checked_port, checked_workers
+
+State = Literal["stopped", "starting", "ready", "degraded", "died"]
+LOST_RACES_MOST = 5
+
+
+class Server:
+    """A server in processes of its own: `with Server(workers=2) as server: ...`.
+
+    `port=None` means 5012 as in the post, else the next free one (`notice` says so). `cpus` limits it to that many
+    CPUs, or to a set of CPU ids (Linux). `options` are the server program's own settings, such as
+    `{"limit_concurrency": 5}`; `env` is added to its environment; `app_dir` is the folder the app is imported from.
+    `instrument=False` leaves the app quite alone: then nobody can prove who answered a load test.
+
+    Whatever happens to the process that owns it, no server outlives its owner.
+    Raises InputError for a bad argument, at once.
+    """
+
+    def __init__(
+        self,
+        app: str = "helpers.demo.api:app",
+        *,
+        workers: int = 1,
+        host: str = "127.0.0.1",
+        port: int | None = None,
+        cpus: int | Collection[int] | None = None,
+        loop: str = "auto",
+        access_log: bool = False,
+        runner: str = "uvicorn",
+        instrument: bool = True,
+        options: Mapping[str, Any] | None = None,
+        env: Mapping[str, str] | None = None,
+        app_dir: str | os.PathLike[str] | None = None,
+        start_timeout_s: float = 30.0,
+    ) -> None:
+        self._arguments: dict[str, Any] = {
+            "app": app, "workers": workers, "host": host, "cpus": cpus, "loop": loop, "access_log": access_log,
+            "runner": runner, "instrument": instrument, "options": options, "app_dir": app_dir,
+        }  # fmt: skip
+        self._wanted = checked(**self._arguments)
+        self._port_asked = checked_port(port)
+        self._env = dict(env or {})
+        if not start_timeout_s > 0:
+            raise InputError(f"start_timeout_s={start_timeout_s!r} is no time", "give seconds, such as 30")
+        self._start_timeout_s = start_timeout_s
+        self._lock = threading.RLock()
+        self._give_up = threading.Event()
+        self._running: Running | None = None
+        self._last_log = ""
+        self.notice = ""
+
+    # ------------------------------------------------------------------------------------------------- life cycle
+
+    def start(self) -> "Server":
+        """Start it; returns when every worker serves. Does nothing when it runs. Raises PortError, StartError."""
+        with self._lock:
+            if self._running is not None and not self._running.over():
+                return self
+            self._forget()
+            self._give_up.clear()
+            lost: frozenset[int] = frozenset()
+            while self._running is None:
+                with ports.reserved(self._wanted.host, self._port_asked, skip=lost) as port:
+                    self._say_if_moved(port)
+                    try:
+                        self._launch(port)
+                    except RaceLostError as error:
+                        lost |= {port}
+                        if self._port_asked is not None or len(lost) > LOST_RACES_MOST:
+                            raise StartError(error.message, error.hint, error.log_tail) from None
+            return self
+
+    def stop(self, *, grace_s: float = 3.0) -> None:
+        """End it: gracefully for `grace_s` seconds (requests in hand are answered), then firmly. Twice does no harm."""
+        self._give_up.set()  # a start in another thread stops waiting
+        with self._lock:
+            if self._running is None:
+                return
+            self._running.end(grace_s)
+            self._forget()
+
+    def relaunch(self, **changes: Any) -> "Server":
+        """Stop, and start again with changed arguments: `relaunch(workers=2)`. The port stays the same if it can."""
+        port = changes.pop("port", self._port_asked)
+        unknown = set(changes) - set(self._arguments)
+        if unknown:
+            raise InputError(f"Server has no argument {min(unknown)!r}", f"it has: {', '.join(self._arguments)}, port")
+        arguments = {**self._arguments, **changes}
+        wanted, port = checked(**arguments), checked_port(port)  # nothing is stopped for a bad argument
+        with self._lock:
+            self.stop()
+            self._arguments, self._wanted, self._port_asked = arguments, wanted, port
+            return self.start()
+
+    def scale(self, workers: int) -> "Server":
+        """Add or remove workers while it serves: one signal at a time, each awaited.
+
+        Only where a supervisor runs, that is with two workers or more at the start. Raises StateError, InputError.
+        """
+        workers = checked_workers(workers)
+        with self._lock:
+            running = self._require_running()
+            if running.launch.workers == 1:
+                raise StateError(
+                    "a server started with workers=1 cannot be scaled: it is one process without a supervisor",
+                    f"use relaunch(workers={workers}); started with 2 or more, it can be scaled down to 1 and up again",
+                )
+            while (now := len(running.workers("ready"))) != workers:
+                running.step(up=now < workers)
+            return self
+
+    def __enter__(self) -> "Server":
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # ------------------------------------------------------------------------------------------------- what it is
+
+    @property
+    def state(self) -> State:
+        """stopped; starting; ready; degraded (fewer workers serve than were asked for); died (ended by itself)."""
+        running = self._running
+        if running is None:
+            return "stopped"
+        if running.over():
+            return "died"
+        ready = len(running.workers("ready"))
+        if ready >= running.workers_wanted:
+            return "ready"
+        return "starting" if not running.was_ready else "degraded"
+
+    @property
+    def url(self) -> str:
+        """The address, such as http://127.0.0.1:5012. Raises StateError when it is not started."""
+        return self._require_running().url
+
+    @property
+    def pid(self) -> int:
+        """The process that was started: the one worker itself, or the parent of all. Raises StateError."""
+        return self._require_running().pid
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """The processes that serve requests, in the order in which they came. Empty when it is not started."""
+        running = self._running
+        return [] if running is None else running.workers("ready")
+
+    @property
+    def workers(self) -> int:
+        """How many workers are wanted now."""
+        running = self._running
+        return self._wanted.workers if running is None else running.workers_wanted
+
+    @property
+    def launch(self) -> Launch:
+        """The settings it runs with, or would start with."""
+        return self._wanted if self._running is None else self._running.launch
+
+    @property
+    def log(self) -> str:
+        """What it wrote: start-up, access log if on, tracebacks. Kept after a stop, until the next start."""
+        running = self._running
+        return self._last_log if running is None else running.read_log()
+
+    def counts(self) -> dict[int, tuple[int, int]]:
+        """Per worker pid, those gone included: requests started and finished since the launch."""
+        return self._require_running().counts()
+
+    def processes(self, *, over_s: float = 0.1) -> Processes:
+        """Its processes with role, CPU % over the next `over_s` seconds, and memory: a table and a tree."""
+        running = self._require_running()
+        return processes(running.pid, workers=running.workers("starting", "ready"), over_s=over_s)
+
+    def __repr__(self) -> str:
+        running = self._running
+        where = f", {running.url}, pid {running.pid}" if running is not None else ""
+        return f"<Server {self._wanted.app!r}: {self.state}, workers={self.workers}{where}>"
+
+    def _repr_html_(self) -> str:
+        state = self.state
+        mark = {"ready": "●", "stopped": "○"}.get(state, "▲")
+        parts = [f"<b>{mark} {state.upper()}</b>", f"{self.workers} worker{'s' if self.workers != 1 else ''}"]
+        if self.launch.cpus is not None:
+            parts.append(f"{len(self.launch.cpus)} core{'s' if len(self.launch.cpus) != 1 else ''}")
+        if self._running is not None:
+            url = escape(self._running.url)
+            parts += [f'<a href="{url}/docs" target="_blank">{url}</a>', f"pid {self._running.pid}"]
+            parts += [f"serving: {', '.join(map(str, self.worker_pids))}"]
+        if self.notice:
+            parts.append(escape(self.notice))
+        return f"<div>{' &nbsp;·&nbsp; '.join(parts)}</div>"
+
+    # --------------------------------------------------------------------------------------------------- plumbing
+
+    def _require_running(self) -> "Running":
+        if self._running is None:
+            raise StateError("the server is not started", "call start() first, or use `with Server(...) as server:`")
+        return self._running
+
+    def _say_if_moved(self, port: int) -> None:
+        self.notice = ""
+        if self._port_asked is None and port != ports.POSTS_PORT:
+            who = ports.taken_by(ports.POSTS_PORT)
+            self.notice = f"port {ports.POSTS_PORT} is taken: {who}; using {port}"
+            print(self.notice, file=sys.stderr)
+
+    def _launch(self, port: int) -> None:
+        running = Running(replace(self._wanted, port=port), self._arguments["runner"], self._env)
+        self._running = running
+        try:
+            running.await_ready(self._start_timeout_s, self._give_up.is_set)
+        except BaseException:
+            running.end(0.0)
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        if self._running is not None:
+            self._last_log = self._running.read_log()
+            self._running.remove()
+            self._running = None

@@ -1,0 +1,122 @@
+"""What may be asked of a Server: each argument checked, each error naming the value and the way out."""
+
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from helpers.errors import InputError
+from helpers.machine import usable_cpus
+from helpers.server.runners import Launch, runner_named
+
+WORKERS_MOST = 64
+LOOPS = ("auto", "asyncio", "uvloop")
+
+
+def checked(
+    app: str,
+    *,
+    workers: int,
+    host: str,
+    cpus: int | Collection[int] | None,
+    loop: str,
+    access_log: bool,
+    runner: str,
+    instrument: bool,
+    options: Mapping[str, Any] | None,
+    app_dir: str | os.PathLike[str] | None,
+) -> Launch:
+    """The launch that these arguments describe (its port is still 0). Raises InputError."""
+    settings = dict(options or {})
+    runner_named(runner).check(settings)
+    if loop not in LOOPS:
+        raise InputError(f"loop={loop!r} is unknown", f"choose one of: {', '.join(LOOPS)}")
+    return Launch(
+        app=_app(app),
+        workers=checked_workers(workers),
+        host=_host(host),
+        port=0,
+        cpus=_cpus(cpus),
+        loop=loop,
+        access_log=bool(access_log),
+        instrument=bool(instrument),
+        options=settings,
+        app_dir=_folder(app_dir),
+    )
+
+
+def checked_workers(workers: int, *, least: int = 1) -> int:
+    """The number of workers, if it is one. Raises InputError."""
+    if isinstance(workers, bool) or not isinstance(workers, int):
+        raise InputError(f"workers={workers!r} is not a whole number", "give a number such as workers=2")
+    if workers < least:
+        raise InputError(f"workers={workers} is too few", f"{least} is the least: somebody has to serve")
+    if workers > WORKERS_MOST:
+        raise InputError(
+            f"workers={workers} is too many",
+            f"this course starts at most {WORKERS_MOST}; more workers than cores do not make a service faster",
+        )
+    return workers
+
+
+def checked_port(port: int | None) -> int | None:
+    """The port, if it is one; None means: 5012, else the next free one. Raises InputError."""
+    if port is None:
+        return None
+    if isinstance(port, bool) or not isinstance(port, int):
+        raise InputError(f"port={port!r} is not a whole number", "give a number such as port=5012, or leave it out")
+    if not 1 <= port <= 65535:
+        raise InputError(f"port={port} does not exist", "ports go from 1 to 65535; leave it out to get a free one")
+    return port
+
+
+def _app(app: str) -> str:
+    if not isinstance(app, str):
+        raise InputError(
+            f"app={type(app).__name__} object: the app must be given as text",
+            'write "module:variable", such as "api:app": each worker is a new process and imports the app itself',
+        )
+    module, colon, attribute = app.partition(":")
+    if not (module and colon and attribute):
+        raise InputError(f"app={app!r} is not of the form module:variable", 'write for instance "helpers.demo.api:app"')
+    return app
+
+
+def _host(host: str) -> str:
+    if not isinstance(host, str) or not host:
+        raise InputError(f"host={host!r} is not an address", 'use "127.0.0.1": only this machine can reach it')
+    return host
+
+
+def _cpus(cpus: int | Collection[int] | None) -> tuple[int, ...] | None:
+    """The ids of the CPUs: the first so many of the usable ones for a number, those themselves for a set of ids."""
+    if cpus is None:
+        return None
+    if not hasattr(os, "sched_setaffinity"):
+        raise InputError(
+            f"cpus={cpus!r} cannot be done on this system",
+            "only Linux can bind a process to CPUs; leave cpus out, and look at the cores' worth of CPU instead",
+        )
+    usable = sorted(os.sched_getaffinity(0))
+    if isinstance(cpus, bool) or not isinstance(cpus, int | Collection) or isinstance(cpus, str | bytes):
+        raise InputError(f"cpus={cpus!r} is neither a number nor a set", "write cpus=1, or ids such as cpus={0}")
+    wanted = tuple(usable[: max(cpus, 0)]) if isinstance(cpus, int) else tuple(sorted(set(cpus)))
+    if not wanted:
+        raise InputError(f"cpus={cpus!r} leaves no CPU to run on", f"this process may use {_listed(usable)}")
+    missing = [cpu for cpu in wanted if cpu not in usable] or (isinstance(cpus, int) and cpus > len(usable))
+    if missing:
+        raise InputError(
+            f"cpus={cpus!r} is out of range", f"{usable_cpus().why}; this process may use {_listed(usable)}"
+        )
+    return wanted
+
+
+def _listed(ids: list[int]) -> str:
+    return f"CPU {ids[0]}" if len(ids) == 1 else f"CPUs {', '.join(map(str, ids))}"
+
+
+def _folder(app_dir: str | os.PathLike[str] | None) -> str:
+    folder = Path.cwd() if app_dir is None else Path(app_dir).expanduser().resolve()
+    if not folder.is_dir():
+        raise InputError(f"app_dir={str(app_dir)!r} is not a folder", "give the folder from which the app is imported")
+    return str(folder)
