@@ -26,17 +26,41 @@ LOOK_EVERY_S = 0.5
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
+class _WritingEnd:
+    """The owner's end of one lifeline. Closed once: the system soon hands the same number out for another file."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptors = [descriptor]
+        _open_ends.add(self)
+
+    def close(self) -> None:
+        _open_ends.discard(self)
+        with suppress(IndexError):  # closed before; pop() lets only one of two threads through
+            os.close(self._descriptors.pop())
+
+
+_open_ends: set[_WritingEnd] = set()
+
+
+def _close_all() -> None:
+    for end in tuple(_open_ends):
+        end.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_all)  # a forked child that lives on must not keep the servers alive
+
+
 @dataclass(frozen=True)
 class Child:
     """A started child and the owner's end of its lifeline."""
 
     process: "subprocess.Popen[Any]"
-    _writing_end: int
+    _writing_end: _WritingEnd
 
     def cut(self) -> None:
         """Close the owner's end: on Linux the child is killed at once, elsewhere within half a second."""
-        with suppress(OSError):  # cut before
-            os.close(self._writing_end)
+        self._writing_end.close()
 
 
 def spawn(argv: Sequence[str], *, env: Mapping[str, str] | None = None, **popen: Any) -> Child:
@@ -45,14 +69,15 @@ def spawn(argv: Sequence[str], *, env: Mapping[str, str] | None = None, **popen:
     A session of its own, because an interrupt of a notebook cell goes to the kernel's whole process group.
     `popen` goes to subprocess.Popen. Raises OSError as Popen does.
     """
-    reading_end, writing_end = os.pipe()  # neither is inherited by other children that this process executes
+    reading_end, descriptor = os.pipe()  # neither is inherited by other children that this process executes
+    writing_end = _WritingEnd(descriptor)
     try:
         environment = {**(os.environ if env is None else env), ENV: f"{reading_end}:{os.getpid()}"}
         if os.name == "posix":
             popen |= {"pass_fds": (reading_end,), "start_new_session": True}
         process = subprocess.Popen(argv, env=environment, **popen)
     except BaseException:
-        os.close(writing_end)
+        writing_end.close()
         raise
     finally:
         os.close(reading_end)
@@ -67,7 +92,7 @@ def die_with_owner() -> None:
     reading_end, owner = (int(part) for part in tie.split(":"))
     if ON_LINUX:
         _be_killed_at_end_of_file(reading_end)
-    # The second line: a process forked by the owner may keep the writing end open after the owner is gone.
+    # The second line: compiled code of the owner's may fork without Python knowing, and the copy keeps the end open.
     threading.Thread(target=_watch_parent, args=(owner,), daemon=True, name="lab-lifeline").start()
 
 

@@ -173,6 +173,15 @@ def describe(pid: int, limit: int = 80) -> str:
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
 
+def pids() -> list[int]:
+    """Every process that can be seen from here; in a container these are its own."""
+    if LINUX:
+        return sorted(int(name) for name in _listdir("/proc") if name.isdigit())
+    import psutil
+
+    return list(psutil.pids())
+
+
 # --------------------------------------------------------------------------------------------------------- sockets
 
 
@@ -191,7 +200,7 @@ def listening_sockets(port: int) -> list[tuple[int, int, int]]:
     inodes = {f"socket:[{inode}]": inode for inode in _listening_inodes(port)} if LINUX else {}
     if not inodes:
         return []
-    return [(pid, descriptor, inodes[link]) for pid in _pids() for descriptor, link in _links(pid) if link in inodes]
+    return [(pid, descriptor, inodes[link]) for pid in pids() for descriptor, link in _links(pid) if link in inodes]
 
 
 def _listening_inodes(port: int) -> Iterator[int]:
@@ -260,10 +269,6 @@ def _listdir(folder: str) -> list[str]:
         return []
 
 
-def _pids() -> list[int]:
-    return sorted(int(name) for name in _listdir("/proc") if name.isdigit())
-
-
 def _children_listed(pid: int) -> list[int]:
     """Children by the kernel's own list, one file per thread (each thread lists those it started)."""
     lists = (_read(f"/proc/{pid}/task/{thread}/children") or b"" for thread in _listdir(f"/proc/{pid}/task"))
@@ -271,7 +276,7 @@ def _children_listed(pid: int) -> list[int]:
 
 
 def _children_scanned() -> Callable[[int], list[int]]:
-    parents = {pid: int(fields[1]) for pid in _pids() if (fields := _stat(pid))}
+    parents = {pid: int(fields[1]) for pid in pids() if (fields := _stat(pid))}
     return lambda wanted: [pid for pid, parent in parents.items() if parent == wanted]
 
 

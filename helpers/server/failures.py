@@ -34,7 +34,7 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
         "start again, or leave out port= to get the next free one",
     ),
     (
-        r"^(?P<name>\w*(?:Error|Exception|Exit|Interrupt)\b.*)$",
+        r"^(?P<name>[\w.]*(?:Error|Exception|Exit|Interrupt)\b(?!:    ).*)$",  # not uvicorn's own "ERROR:    ..."
         "the app raised an exception: {name}",
         'the traceback is in the last lines of its log; `python -c "import {module_of_app}"` shows it too',
     ),

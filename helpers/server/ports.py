@@ -4,35 +4,41 @@ import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from helpers import proc
-from helpers.errors import PortError
+from helpers.errors import InputError, PortError
 from helpers.server import registry
 
 POSTS_PORT = 5012
 TRIED_AFTER_IT = 200
 
 
+@dataclass(frozen=True)
+class _Problem:
+    what: str
+    hint: str
+
+
 @contextmanager
-def reserved(host: str, port: int | None, *, skip: frozenset[int] = frozenset()) -> Iterator[int]:
+def reserved(
+    host: str, port: int | None, *, first: int | None = None, skip: frozenset[int] = frozenset()
+) -> Iterator[int]:
     """Hold a port that can be bound, against all other launches, until the block ends.
 
-    `port=None` takes the first free one from 5012 on, without those in `skip`. Raises PortError.
+    `port=None` takes `first` if it is free, else the first free one from 5012 on, without those in `skip`.
+    Raises PortError, and InputError for a host that is not this machine.
     """
-    for candidate in [port] if port is not None else range(POSTS_PORT, POSTS_PORT + TRIED_AFTER_IT):
+    for candidate in _candidates(port, first):
         if candidate in skip:
             continue
         with registry.port_lock(candidate) as mine:
-            problem = _problem(host, candidate) if mine else "another launch is just starting there"
+            problem = _problem(host, candidate) if mine else _taken("another launch is just starting there")
             if problem is None:
                 yield candidate
                 return
             if port is not None:
-                raise PortError(
-                    f"port {port} cannot be used: {problem}",
-                    "stop it (`python3 -m helpers servers --stop`, if it is one of ours), choose another port, "
-                    "or leave port out to get the next free one",
-                )
+                raise PortError(f"port {port} cannot be used: {problem.what}", problem.hint)
     raise PortError(
         f"none of the ports {POSTS_PORT} to {POSTS_PORT + TRIED_AFTER_IT - 1} is free on {host}",
         "see who holds them with `python3 -m helpers servers`, or name a port yourself",
@@ -45,7 +51,21 @@ def taken_by(port: int) -> str:
     return f"pid {pids[0]} listens there ({proc.describe(pids[0])})" if pids else "someone else listens there"
 
 
-def _problem(host: str, port: int) -> str | None:
+def _candidates(port: int | None, first: int | None) -> list[int]:
+    if port is not None:
+        return [port]
+    return [*([] if first is None else [first]), *range(POSTS_PORT, POSTS_PORT + TRIED_AFTER_IT)]
+
+
+def _taken(what: str) -> _Problem:
+    return _Problem(
+        what,
+        "stop it (`python3 -m helpers servers --stop`, if it is one of ours), choose another port, "
+        "or leave port out to get the next free one",
+    )
+
+
+def _problem(host: str, port: int) -> _Problem | None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as uvicorn does
@@ -53,8 +73,14 @@ def _problem(host: str, port: int) -> str | None:
             trial.bind((host, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                return taken_by(port)
+                return _taken(taken_by(port))
             if error.errno in (errno.EACCES, errno.EPERM):
-                return "ports below 1024 are for the administrator; use one above"
-            return f"{host} is no address of this machine ({error.strerror or error})"
+                return _Problem(
+                    f"this user may not listen there ({error.strerror})",
+                    "ports below 1024 are for the administrator; use one above, or leave port out",
+                )
+            raise InputError(
+                f"host={host!r} is no address of this machine ({error.strerror or error})",
+                'use "127.0.0.1": every machine has it, and only this machine can reach it',
+            ) from None
     return None

@@ -70,6 +70,8 @@ def state_folder() -> Path:
 
 
 def make_launch_folder(launch: str) -> Path:
+    """The folder of a new launch; what killed owners have left behind is cleared away first."""
+    servers()
     folder = state_folder() / f"launch-{launch}"
     folder.mkdir()
     return folder
@@ -103,8 +105,8 @@ def servers() -> list[Entry]:
 
 def stop(entry: Entry, *, grace_s: float = 3.0) -> None:
     """End a registered server, gracefully and then firmly. Does nothing to a pid that is not that launch any more."""
-    members = {pid: proc.create_time(pid) for pid in (entry.pid, *proc.descendants(entry.pid))}
-    if not entry.alive:
+    members = family(entry.pid, entry.created)
+    if not members:
         return
     _signal(entry.pid, entry.created, signal.SIGTERM)
     if not await_gone(members, grace_s):
@@ -112,7 +114,15 @@ def stop(entry: Entry, *, grace_s: float = 3.0) -> None:
     remove(entry.launch)
 
 
-def kill(members: dict[int, float | None], *, within_s: float = 3.0) -> None:
+def family(pid: int, created: float) -> dict[int, float]:
+    """That very process and all below it, with their times of creation; nothing when it has ended."""
+    below = {each: proc.create_time(each) for each in proc.descendants(pid)}
+    if not proc.alive(pid, created):  # asked last: else the ones below are another process's
+        return {}
+    return {pid: created} | {each: started for each, started in below.items() if started is not None}
+
+
+def kill(members: dict[int, float], *, within_s: float = 3.0) -> None:
     """SIGKILL to each process that is still the one meant, and wait until all are gone. Raises StateError."""
     for pid, created in members.items():
         _signal(pid, created, getattr(signal, "SIGKILL", signal.SIGTERM))
@@ -121,7 +131,7 @@ def kill(members: dict[int, float | None], *, within_s: float = 3.0) -> None:
         raise StateError(f"processes {left} do not end, not even by SIGKILL", "see `ps -o pid,stat,wchan`")
 
 
-def await_gone(members: dict[int, float | None], within_s: float) -> bool:
+def await_gone(members: dict[int, float], within_s: float) -> bool:
     """Wait until none of the processes is alive; whether that came true in time."""
     deadline = time.monotonic() + within_s
     while any(proc.alive(pid, created) for pid, created in members.items()):
@@ -162,7 +172,7 @@ def _age_s(folder: Path) -> float:
         return 0.0
 
 
-def _signal(pid: int, created: float | None, number: int) -> None:
+def _signal(pid: int, created: float, number: int) -> None:
     """Signal that very process or nobody: on Linux through a handle that cannot come to mean another process."""
     handle = None
     with suppress(ProcessLookupError, PermissionError):

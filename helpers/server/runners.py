@@ -1,6 +1,7 @@
 """How a server program is started, and what it can do while it runs: one small interface, one class per program."""
 
 import inspect
+import json
 import signal
 import sys
 from collections.abc import Mapping
@@ -18,7 +19,10 @@ GRACEFUL_SHUTDOWN_S = 3  # uvicorn's own default waits for requests in hand with
 
 @dataclass(frozen=True)
 class Launch:
-    """Everything one launch was asked for, after validation; `cpus` are the ids of the CPUs it may use."""
+    """Everything one launch was asked for, after validation.
+
+    `cpus` are the ids of the CPUs it may use; `port` is 0 where it was left open and is not chosen yet.
+    """
 
     app: str
     workers: int
@@ -30,6 +34,9 @@ class Launch:
     instrument: bool
     options: Mapping[str, Any]
     app_dir: str
+    runner: str
+    env: Mapping[str, str]
+    start_timeout_s: float
 
 
 class Runner(Protocol):
@@ -71,6 +78,13 @@ class Uvicorn:
                     f"uvicorn.run has no argument {option!r}",
                     "see `uvicorn --help`; names are written with underscores, such as limit_concurrency",
                 )
+            try:
+                json.dumps(options[option])
+            except (TypeError, ValueError):
+                raise InputError(
+                    f"options[{option!r}] = {options[option]!r} cannot be handed to another process",
+                    "give it as text, a number, a list or a dict; a class by its import string, such as 'h11'",
+                ) from None
 
     def command(self, settings_file: Path) -> list[str]:
         return [sys.executable, str(CHILD / "launch.py"), str(settings_file)]

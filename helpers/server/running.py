@@ -32,17 +32,18 @@ class RaceLostError(StartError):
 class Running:
     """One launch. Made by spawning it; `await_ready`, then `end` and `remove`."""
 
-    def __init__(self, launch: Launch, runner: str, env: Mapping[str, str]) -> None:
+    def __init__(self, launch: Launch) -> None:
         self.launch = launch
         self.workers_wanted = launch.workers
         self.was_ready = False
+        self.ending = False
+        self.program = runner_named(launch.runner)
         self.id = secrets.token_hex(4)
         self.folder = registry.make_launch_folder(self.id)
         self.log_file = self.folder / "server.log"
         board_file = self.folder / "board"
         board_module.create(str(board_file))
         settings_file = self.folder / "launch.json"
-        self.program = runner_named(runner)
         paths = {"launch": self.id, "board": str(board_file), "log": str(self.log_file)}
         settings_file.write_text(json.dumps(self.program.settings(launch) | paths))
         try:
@@ -50,7 +51,7 @@ class Running:
                 self.child = lifeline.spawn(
                     self.program.command(settings_file),
                     cwd=launch.app_dir,
-                    env=_environment(env),
+                    env=_environment(launch.env),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -59,7 +60,7 @@ class Running:
             self.created = proc.create_time(self.pid) or time.time()
             self.board = board_module.Board(str(board_file))
             # When the Server object is dropped, or the interpreter ends: cut the lifeline, leave no folder.
-            self.dropped = weakref.finalize(self, _drop, self.child, self.folder)
+            self.dropped = weakref.finalize(self, _drop, self.child, self.folder, os.getpid())
             registry.register(self._entry())
         except BaseException:
             if hasattr(self, "child"):
@@ -108,25 +109,44 @@ class Running:
             time.sleep(LOOK_EVERY_S)
         self.was_ready = True
 
+    def settle(self) -> None:
+        """Wait until every living worker is ready and every killed one has its replacement. Raises StateError."""
+        self._await(lambda: self._workers_below() == set(self.workers("ready")), "does not come to rest")
+        self.workers_wanted = len(self.workers("ready"))
+
     def step(self, *, up: bool) -> None:
         """Add or remove one worker by the program's signal, and wait until that is so. Raises StateError."""
         number = self.program.scale_signal(up)
         if number is None:
             raise StateError("this system has no signal to add or remove a worker", "use relaunch(workers=...)")
         self.workers_wanted = len(self.workers("ready")) + (1 if up else -1)
-        os.kill(self.pid, number)
+        self.child.process.send_signal(number)
+        self._await(
+            lambda: len(self.workers("starting", "ready")) == len(self.workers("ready")) == self.workers_wanted,
+            f"does not get to {self.workers_wanted}",
+        )
+
+    def _await(self, condition: Callable[[], bool], trouble: str) -> None:
         deadline = time.monotonic() + SCALE_STEP_S
-        while not len(self.workers("starting", "ready")) == len(self.workers("ready")) == self.workers_wanted:
+        while not condition():
             if self.over() or time.monotonic() > deadline:
                 raise StateError(
-                    f"the server still has {len(self.workers('ready'))} workers, not {self.workers_wanted}",
+                    f"the number of workers {trouble}: {len(self.workers('ready'))} are ready",
                     "a worker that leaves finishes its requests first; see server.log",
                 )
             time.sleep(LOOK_EVERY_S)
 
+    def _workers_below(self) -> set[int]:
+        """The parent's own children that are workers by their command line, or dead and still to be replaced."""
+        import psutil
+
+        children = [child.pid for child in psutil.Process(self.pid).children()]
+        return {pid for pid in children if not proc.alive(pid) or "spawn_main" in proc.describe(pid, limit=1000)}
+
     def end(self, grace_s: float) -> None:
         """End all its processes: a polite signal first if there is grace, then SIGKILL. Returns when none is left."""
-        members = {pid: proc.create_time(pid) for pid in (self.pid, *proc.descendants(self.pid))}
+        self.ending = True
+        members = registry.family(self.pid, self.created)
         if grace_s > 0 and not self.over():
             self.child.process.terminate()
             deadline = time.monotonic() + grace_s
@@ -138,11 +158,13 @@ class Running:
         # On Linux the kernel ends the workers of a killed parent; what an app forked itself is not ours to end.
         workers = {row[board_module.PID] for row in self.board.rows()}
         registry.kill({pid: created for pid, created in members.items() if pid in workers})
-        registry.await_gone(members, 0.5)  # multiprocessing's resource tracker ends by itself
+        # multiprocessing's resource tracker ends by itself, and so do the workers of a parent that was gone before
+        ending = {pid: created for pid in workers if (created := proc.create_time(pid)) is not None}
+        registry.await_gone(ending | members, 0.5)
 
     def remove(self) -> None:
-        self.dropped()
         self.board.close()
+        self.dropped()
 
     def _deaths(self) -> int:
         starting = board_module.STARTING
@@ -215,7 +237,9 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**inherited, "PYTHONUNBUFFERED": "1", **extra}
 
 
-def _drop(child: lifeline.Child, folder: Path) -> None:
+def _drop(child: lifeline.Child, folder: Path, owner: int) -> None:
+    if os.getpid() != owner:  # a forked copy of the owner ends; the server is not the copy's
+        return
     child.cut()
     if child.process.poll() is None:
         child.process.kill()

@@ -3,7 +3,8 @@
 import os
 import sys
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from html import escape
 from types import TracebackType
@@ -14,9 +15,9 @@ from helpers.server import ports
 from helpers.server.processes import Processes, processes
 from helpers.server.runners import Launch
 from helpers.server.running import RaceLostError, Running
-from helpers.server.settings import checked, checked_port, checked_workers
+from helpers.server.settings import checked, checked_workers
 
-State = Literal["stopped", "starting", "ready", "degraded", "died"]
+State = Literal["stopped", "starting", "ready", "degraded", "stopping", "died"]
 LOST_RACES_MOST = 5
 
 
@@ -50,17 +51,13 @@ class Server:
         start_timeout_s: float = 30.0,
     ) -> None:
         self._arguments: dict[str, Any] = {
-            "app": app, "workers": workers, "host": host, "cpus": cpus, "loop": loop, "access_log": access_log,
-            "runner": runner, "instrument": instrument, "options": options, "app_dir": app_dir,
+            "app": app, "workers": workers, "host": host, "port": port, "cpus": cpus, "loop": loop,
+            "access_log": access_log, "runner": runner, "instrument": instrument, "options": options, "env": env,
+            "app_dir": app_dir, "start_timeout_s": start_timeout_s,
         }  # fmt: skip
         self._wanted = checked(**self._arguments)
-        self._port_asked = checked_port(port)
-        self._env = dict(env or {})
-        if not start_timeout_s > 0:
-            raise InputError(f"start_timeout_s={start_timeout_s!r} is no time", "give seconds, such as 30")
-        self._start_timeout_s = start_timeout_s
         self._lock = threading.RLock()
-        self._give_up = threading.Event()
+        self._stops_waiting: set[object] = set()  # a start that holds the lock sees them, and gives up
         self._running: Running | None = None
         self._last_log = ""
         self.notice = ""
@@ -70,43 +67,31 @@ class Server:
     def start(self) -> "Server":
         """Start it; returns when every worker serves. Does nothing when it runs. Raises PortError, StartError."""
         with self._lock:
-            if self._running is not None and not self._running.over():
+            running = self._running
+            if running is not None and not running.over() and not running.ending:
                 return self
-            self._forget()
-            self._give_up.clear()
-            lost: frozenset[int] = frozenset()
-            while self._running is None:
-                with ports.reserved(self._wanted.host, self._port_asked, skip=lost) as port:
-                    self._say_if_moved(port)
-                    try:
-                        self._launch(port)
-                    except RaceLostError as error:
-                        lost |= {port}
-                        if self._port_asked is not None or len(lost) > LOST_RACES_MOST:
-                            raise StartError(error.message, error.hint, error.log_tail) from None
+            self._end(0.0)  # it died, or an interrupt came in the middle of its stop
+            self._start()
             return self
 
     def stop(self, *, grace_s: float = 3.0) -> None:
         """End it: gracefully for `grace_s` seconds (requests in hand are answered), then firmly. Twice does no harm."""
-        self._give_up.set()  # a start in another thread stops waiting
-        with self._lock:
-            if self._running is None:
-                return
-            self._running.end(grace_s)
-            self._forget()
+        with self._lock_from_starts():
+            self._end(grace_s)
 
     def relaunch(self, **changes: Any) -> "Server":
         """Stop, and start again with changed arguments: `relaunch(workers=2)`. The port stays the same if it can."""
-        port = changes.pop("port", self._port_asked)
         unknown = set(changes) - set(self._arguments)
         if unknown:
-            raise InputError(f"Server has no argument {min(unknown)!r}", f"it has: {', '.join(self._arguments)}, port")
+            raise InputError(f"Server has no argument {min(unknown)!r}", f"it has: {', '.join(self._arguments)}")
         arguments = {**self._arguments, **changes}
-        wanted, port = checked(**arguments), checked_port(port)  # nothing is stopped for a bad argument
+        wanted = checked(**arguments)  # nothing is stopped for a bad argument
         with self._lock:
+            before = None if self._running is None else self._running.launch.port
             self.stop()
-            self._arguments, self._wanted, self._port_asked = arguments, wanted, port
-            return self.start()
+            self._arguments, self._wanted = arguments, wanted
+            self._start(first=before)
+            return self
 
     def scale(self, workers: int) -> "Server":
         """Add or remove workers while it serves: one signal at a time, each awaited.
@@ -121,6 +106,7 @@ class Server:
                     "a server started with workers=1 cannot be scaled: it is one process without a supervisor",
                     f"use relaunch(workers={workers}); started with 2 or more, it can be scaled down to 1 and up again",
                 )
+            running.settle()
             while (now := len(running.workers("ready"))) != workers:
                 running.step(up=now < workers)
             return self
@@ -137,10 +123,12 @@ class Server:
 
     @property
     def state(self) -> State:
-        """stopped; starting; ready; degraded (fewer workers serve than were asked for); died (ended by itself)."""
+        """stopped; starting; ready; degraded (fewer workers serve than were asked for); stopping; died (by itself)."""
         running = self._running
         if running is None:
             return "stopped"
+        if running.ending:
+            return "stopping"
         if running.over():
             return "died"
         ready = len(running.workers("ready"))
@@ -216,25 +204,51 @@ class Server:
             raise StateError("the server is not started", "call start() first, or use `with Server(...) as server:`")
         return self._running
 
+    def _start(self, first: int | None = None) -> None:
+        asked = self._wanted.port or None
+        lost: frozenset[int] = frozenset()
+        while self._running is None:
+            with ports.reserved(self._wanted.host, asked, first=first, skip=lost) as port:
+                if port != first:
+                    self._say_if_moved(port)
+                try:
+                    self._launch(port)
+                except RaceLostError as error:
+                    lost |= {port}
+                    if asked is not None or len(lost) > LOST_RACES_MOST:
+                        raise StartError(error.message, error.hint, error.log_tail) from None
+
     def _say_if_moved(self, port: int) -> None:
         self.notice = ""
-        if self._port_asked is None and port != ports.POSTS_PORT:
+        if not self._wanted.port and port != ports.POSTS_PORT:
             who = ports.taken_by(ports.POSTS_PORT)
             self.notice = f"port {ports.POSTS_PORT} is taken: {who}; using {port}"
             print(self.notice, file=sys.stderr)
 
     def _launch(self, port: int) -> None:
-        running = Running(replace(self._wanted, port=port), self._arguments["runner"], self._env)
+        running = Running(replace(self._wanted, port=port))
         self._running = running
         try:
-            running.await_ready(self._start_timeout_s, self._give_up.is_set)
+            running.await_ready(self._wanted.start_timeout_s, given_up=lambda: bool(self._stops_waiting))
         except BaseException:
-            running.end(0.0)
-            self._forget()
+            self._end(0.0)
             raise
 
-    def _forget(self) -> None:
+    def _end(self, grace_s: float) -> None:
         if self._running is not None:
+            self._running.end(grace_s)
             self._last_log = self._running.read_log()
             self._running.remove()
             self._running = None
+
+    @contextmanager
+    def _lock_from_starts(self) -> Iterator[None]:
+        """The lock, and until it is had: a start in another thread that holds it gives up."""
+        waiting = object()
+        self._stops_waiting.add(waiting)
+        try:
+            with self._lock:
+                self._stops_waiting.discard(waiting)
+                yield
+        finally:
+            self._stops_waiting.discard(waiting)

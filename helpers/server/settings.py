@@ -25,9 +25,12 @@ def checked(
     instrument: bool,
     options: Mapping[str, Any] | None,
     app_dir: str | os.PathLike[str] | None,
+    port: int | None,
+    env: Mapping[str, str] | None,
+    start_timeout_s: float,
 ) -> Launch:
-    """The launch that these arguments describe (its port is still 0). Raises InputError."""
-    settings = dict(options or {})
+    """The launch that these arguments describe. Raises InputError."""
+    settings = _mapping("options", options, 'such as {"limit_concurrency": 5}')
     runner_named(runner).check(settings)
     if loop not in LOOPS:
         raise InputError(f"loop={loop!r} is unknown", f"choose one of: {', '.join(LOOPS)}")
@@ -35,13 +38,16 @@ def checked(
         app=_app(app),
         workers=checked_workers(workers),
         host=_host(host),
-        port=0,
+        port=checked_port(port) or 0,
         cpus=_cpus(cpus),
         loop=loop,
         access_log=bool(access_log),
         instrument=bool(instrument),
         options=settings,
         app_dir=_folder(app_dir),
+        runner=runner,
+        env=_env(env),
+        start_timeout_s=_seconds(start_timeout_s),
     )
 
 
@@ -98,7 +104,8 @@ def _cpus(cpus: int | Collection[int] | None) -> tuple[int, ...] | None:
             "only Linux can bind a process to CPUs; leave cpus out, and look at the cores' worth of CPU instead",
         )
     usable = sorted(os.sched_getaffinity(0))
-    if isinstance(cpus, bool) or not isinstance(cpus, int | Collection) or isinstance(cpus, str | bytes):
+    ids = [cpus] if isinstance(cpus, int) else cpus
+    if not isinstance(ids, Collection) or not all(isinstance(cpu, int) and not isinstance(cpu, bool) for cpu in ids):
         raise InputError(f"cpus={cpus!r} is neither a number nor a set", "write cpus=1, or ids such as cpus={0}")
     wanted = tuple(usable[: max(cpus, 0)]) if isinstance(cpus, int) else tuple(sorted(set(cpus)))
     if not wanted:
@@ -109,6 +116,31 @@ def _cpus(cpus: int | Collection[int] | None) -> tuple[int, ...] | None:
             f"cpus={cpus!r} is out of range", f"{usable_cpus().why}; this process may use {_listed(usable)}"
         )
     return wanted
+
+
+def _mapping(name: str, given: Mapping[str, Any] | None, example: str) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+        raise InputError(f"{name}={given!r} is not a dict with names as keys", f"write a dict {example}")
+    return dict(given)
+
+
+def _env(env: Mapping[str, str] | None) -> dict[str, str]:
+    variables = _mapping("env", env, 'such as {"DOWNSTREAM_URL": "http://127.0.0.1:5013"}')
+    for name, value in variables.items():
+        if not isinstance(value, str) or not name or "=" in name or "\0" in name + value:
+            raise InputError(
+                f"env: {name!r} = {value!r} is no environment variable", "name and value are text, such as {'N': '4'}"
+            )
+    return variables
+
+
+def _seconds(start_timeout_s: float) -> float:
+    number = isinstance(start_timeout_s, int | float) and not isinstance(start_timeout_s, bool)
+    if not number or not start_timeout_s > 0:
+        raise InputError(f"start_timeout_s={start_timeout_s!r} is no time", "give seconds, such as 30")
+    return float(start_timeout_s)
 
 
 def _listed(ids: list[int]) -> str:

@@ -41,9 +41,12 @@ class Board:
         self._map.close()
 
     def rows(self) -> "list[tuple[int, ...]]":
-        """Every row in use, in the order of FIELDS, those of workers that are gone included."""
-        table = struct.iter_unpack(f"{len(FIELDS)}q", self._map[:])
-        return [row for row in table if row[STATE] != FREE]
+        """Every row in use, in the order of FIELDS, those of workers that are gone included; none once closed."""
+        try:
+            cells = self._map[:]
+        except ValueError:  # another thread has closed it meanwhile
+            return []
+        return [row for row in struct.iter_unpack(f"{len(FIELDS)}q", cells) if row[STATE] != FREE]
 
     def claim(self) -> "Row":
         """Take a free row for this process; where none is left, the oldest row of a worker that is gone."""

@@ -8,6 +8,7 @@ Standard library only: it runs inside the server's processes.
 
 import asyncio
 import json
+import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -48,13 +49,14 @@ class Instrumented:
 
         async def stamped(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [
+                headers = [
                     *message.get("headers", ()),
                     self._pid_header,
                     self._launch_header,
                     (b"x-handled-ns", b"%d" % handled_ns),
                     (b"x-started-ns", b"%d" % time.perf_counter_ns()),
                 ]
+                message = {**message, "headers": headers}  # the app may send the same message again and again
             await send(message)
 
         self._row.add(self._fields.STARTED)
@@ -82,6 +84,16 @@ class Instrumented:
             }
             for row in self._board.rows()
         ]
+
+
+def leave_access_log_alone() -> None:
+    """Keep the questions on the private path out of the access log: it shows what it would show without us."""
+    logging.getLogger("uvicorn.access").addFilter(_is_the_apps_own)
+
+
+def _is_the_apps_own(record: logging.LogRecord) -> bool:
+    arguments = record.args  # of uvicorn's access log: client, method, path, HTTP version, status
+    return not (isinstance(arguments, tuple) and len(arguments) > 2 and str(arguments[2]).endswith(PRIVATE_PATH))
 
 
 def beat(loop: asyncio.AbstractEventLoop, row: Any, fields: Any) -> None:

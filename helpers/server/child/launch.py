@@ -81,7 +81,9 @@ class Hooks:
 
         def load_and_wrap(config: Any) -> None:
             load(config)
-            config.loaded_app = load_privately(HERE / "instrument.py").Instrumented(
+            instrument = load_privately(HERE / "instrument.py")
+            instrument.leave_access_log_alone()
+            config.loaded_app = instrument.Instrumented(
                 config.loaded_app,
                 board=self.board,
                 board_module=self.board_module,

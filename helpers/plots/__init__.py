@@ -1,0 +1,1 @@
+"""Every picture of the course, one module per question; each function returns a `Picture`."""

@@ -1,0 +1,1 @@
+GREETING = "from the app's own helpers"

@@ -1,0 +1,85 @@
+"""What holds for every test: no process that it started outlives it."""
+
+import os
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+TOKEN = f"LAB_TEST_RUN={uuid.uuid4().hex}"  # in the environment of everything this run starts, and of nothing else
+GRACE_S = 3.0
+
+
+def pytest_configure() -> None:
+    name, value = TOKEN.split("=")
+    os.environ[name] = value
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _session_leaves_no_process() -> Iterator[None]:
+    before = pids()
+    yield
+    fail_on_leftovers(before, "the whole run")
+
+
+@pytest.fixture(autouse=True)
+def _test_leaves_no_process(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = pids()
+    yield
+    fail_on_leftovers(before, request.node.name)
+
+
+def fail_on_leftovers(before: set[int], who: str) -> None:
+    left = leftovers(before)
+    end = time.monotonic() + GRACE_S
+    while left and time.monotonic() < end:  # one that is just ending is no leftover
+        time.sleep(0.02)
+        left = [process for process in left if is_ours(process)]
+    if not left:
+        return
+    names = [describe(process) for process in left]
+    for process in left:  # it would disturb the tests that follow
+        process.kill()
+    pytest.fail(f"{who} left {len(left)} process(es) running:\n" + "\n".join(names))
+
+
+def pids() -> set[int]:
+    if sys.platform == "linux":  # 0.3 ms, where psutil needs several
+        return {int(name) for name in os.listdir("/proc") if name.isdigit()}
+    return set(psutil.pids())
+
+
+def leftovers(before: set[int]) -> list[psutil.Process]:
+    found = []
+    for pid in pids() - before:
+        try:
+            process = psutil.Process(pid)
+        except psutil.Error:
+            continue
+        if is_ours(process):
+            found.append(process)
+    return found
+
+
+def is_ours(process: psutil.Process) -> bool:
+    """Started by this run and alive. Python's own resource tracker may stay: it ends with pytest."""
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        descends = os.getpid() in (parent.pid for parent in process.parents())
+        if not descends and TOKEN not in (f"{name}={value}" for name, value in process.environ().items()):
+            return False
+        own_tracker = process.ppid() == os.getpid() and "resource_tracker" in " ".join(process.cmdline())
+        return not own_tracker
+    except psutil.Error:
+        return False
+
+
+def describe(process: psutil.Process) -> str:
+    try:
+        return f"  {process.pid}: {' '.join(process.cmdline())[:200] or process.name()}"
+    except psutil.Error:
+        return f"  {process.pid}: (ended meanwhile)"

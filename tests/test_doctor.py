@@ -1,0 +1,223 @@
+"""doctor.py: each check meets the trouble it is there for, and says what to do about it."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from helpers import doctor, proc
+from helpers.doctor import DoctorCheck, Report
+from helpers.errors import InputError
+from helpers.machine import UsableCpus
+from helpers.server import registry
+
+FINE = DoctorCheck("Python", "ok", "3.12.1")
+LOOK = DoctorCheck("ps", "warn", "not <here>", "install it & go on")
+BROKEN = DoctorCheck("results", "fail", "disk full", "free some space")
+
+
+def needs_attention(check, status, words):
+    assert check.status == status
+    assert words in check.detail
+    assert check.remedy
+
+
+# ------------------------------------------------------------------------------------------------------------ report
+
+
+def test_every_check_runs_and_has_a_line_of_its_own():
+    found = doctor.checks()
+    assert len(found) == len(doctor.CHECKS) == len({check.name for check in found})
+    assert [check.name for check in found] == [name for name, _ in doctor.CHECKS]
+    for check in found:
+        assert check.detail
+        assert bool(check.remedy) == (check.status != "ok")
+        assert "could not be looked at" not in check.detail
+
+
+def test_a_fresh_start_takes_at_most_two_seconds():
+    program = "from helpers import doctor; doctor.report()"
+    tries = []
+    for _ in range(2):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", program], cwd=doctor.PROJECT, check=True)
+        tries.append(time.perf_counter() - began)
+    assert min(tries) <= 2.0
+
+
+def test_the_summary_is_the_json_form_of_the_command_line():
+    assert Report((FINE, BROKEN)).summary() == {
+        "schema": 1,
+        "checks": [
+            {"name": "Python", "status": "ok", "detail": "3.12.1", "remedy": ""},
+            {"name": "results", "status": "fail", "detail": "disk full", "remedy": "free some space"},
+        ],
+        "ready": False,
+    }
+
+
+def test_a_warning_does_not_stand_in_the_way_but_a_failure_does():
+    assert Report((FINE, LOOK)).ready
+    assert not Report((FINE, LOOK, BROKEN)).ready
+
+
+def test_the_text_names_each_check_and_puts_the_remedy_below():
+    lines = str(Report((FINE, LOOK, BROKEN))).splitlines()
+    assert lines[0].split() == ["ok", "Python", "3.12.1"]
+    assert lines[1].split(maxsplit=2) == ["warn", "ps", "not <here>"]
+    assert lines[2].strip() == "-> install it & go on"
+    assert lines[-1] == "Not ready: 1 of 3 checks are fine, 1 worth a look, 1 failing"
+
+
+def test_in_a_notebook_it_is_one_line_that_unfolds():
+    page = Report((FINE, LOOK))._repr_html_()
+    assert page.startswith("<details><summary>Ready: 1 of 2 checks are fine, 1 worth a look</summary><table>")
+    assert "not &lt;here&gt;" in page
+    assert "install it &amp; go on" in page
+    assert page.count("<tr>") == 3
+
+
+def test_in_a_notebook_a_failure_is_shown_unfolded():
+    assert Report((BROKEN,))._repr_html_().startswith("<details open>")
+
+
+def test_a_check_that_breaks_is_a_line_and_not_a_crash():
+    def broken():
+        raise ZeroDivisionError("by zero")
+
+    needs_attention(doctor._guarded("odd", broken), "warn", "could not be looked at: ZeroDivisionError: by zero")
+
+
+def test_an_error_of_the_lab_keeps_its_hint():
+    def refuses():
+        raise InputError("that folder is not yours", "use your own")
+
+    assert doctor._guarded("odd", refuses) == DoctorCheck("odd", "fail", "that folder is not yours", "use your own")
+
+
+# ---------------------------------------------------------------------------------------------------------- software
+
+
+def test_an_old_python_fails():
+    needs_attention(doctor.check_python((3, 10, 14)), "fail", "3.10.14 is too old")
+    assert doctor.check_python((3, 11, 0)).status == "ok"
+
+
+def test_only_exact_pins_are_compared():
+    text = "-c lock\n-e .\n# a==1\n\nuvicorn[standard]==0.54.0\nhttpx == 0.28.1 # why\nx==1; python_version<'3'\ny>=2\n"
+    assert doctor.pins(text) == {"uvicorn": "0.54.0", "httpx": "0.28.1", "x": "1"}
+
+
+def test_the_projects_own_requirements_are_read():
+    assert {"fastapi", "uvicorn", "jupyterlab"} <= set(doctor.pins((doctor.PROJECT / "requirements.txt").read_text()))
+    assert doctor.check_packages().status in ("ok", "warn")
+
+
+def test_a_missing_package_fails_and_another_version_warns(tmp_path):
+    file = tmp_path / "requirements.txt"
+    file.write_text("pytest==0.1\nno-such-package-at-all==1.0\n")
+    needs_attention(doctor.check_packages(file), "fail", "not installed: no-such-package-at-all")
+    file.write_text("pytest==0.1\n")
+    needs_attention(doctor.check_packages(file), "warn", f"pytest {pytest.__version__} instead of 0.1")
+    file.write_text(f"pytest=={pytest.__version__}\n")
+    assert doctor.check_packages(file).status == "ok"
+
+
+def test_missing_requirements_are_said(tmp_path):
+    needs_attention(doctor.check_packages(tmp_path / "requirements.txt"), "warn", "cannot be read")
+
+
+def test_missing_widgets_warn(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    needs_attention(doctor.check_widgets(), "warn", "not installed")
+
+
+def test_a_missing_ps_warns(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    needs_attention(doctor.check_ps(), "warn", "not installed")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no shell scripts on Windows")
+def test_a_ps_without_the_posts_option_warns(monkeypatch, tmp_path):
+    (tmp_path / "ps").write_text("#!/bin/sh\necho 'ps: unrecognized option: F' >&2\nexit 1\n")
+    (tmp_path / "ps").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    needs_attention(doctor.check_ps(), "warn", "does not know")
+
+
+# ---------------------------------------------------------------------------------------------------------- settings
+
+
+def test_settings_that_exist_are_fine():
+    assert doctor.check_settings({}).status == "ok"
+    assert doctor.check_settings({"JUPYTERLAB_X": "1", "LAB_LIFELINE": "7"}).status == "ok"
+    assert doctor.check_settings({"LAB_PACE": "quick", "LAB_REQUIRE_ALL": "1"}).detail == "LAB_PACE=quick, LAB_REQUIRE_ALL=1"
+
+
+@pytest.mark.parametrize("value", ["fast", "", "QUICK", "1"])
+def test_nonsense_in_a_setting_fails_and_says_what_it_can_be(value):
+    needs_attention(doctor.check_settings({"LAB_PACE": value}), "fail", f"LAB_PACE={value!r} (use normal or quick)")
+
+
+def test_a_misspelt_setting_warns():
+    needs_attention(doctor.check_settings({"LAB_PASE": "quick"}), "warn", "nothing reads LAB_PASE")
+
+
+def test_the_paces_are_those_of_the_experiments():
+    from helpers.experiment import PACES
+
+    assert set(doctor.SETTINGS["LAB_PACE"]) == set(PACES)
+
+
+def test_every_lab_variable_the_project_uses_is_known_to_the_doctor():
+    files = [*Path(doctor.PROJECT, "helpers").rglob("*.py"), *Path(doctor.PROJECT, "tests").glob("*.py")]
+    used = {name for file in files if file.name != "test_doctor.py" for name in re.findall(r"\"(LAB_[A-Z_]+)\"", file.read_text())}
+    assert used <= set(doctor.SETTINGS) | doctor.INTERNAL
+
+
+# ----------------------------------------------------------------------------------------------------------- machine
+
+
+def test_one_usable_cpu_warns_with_the_reason():
+    one = UsableCpus(8, tuple(range(8)), 1.0, 1, "1 of 8: the cgroup quota is 1.0 cores")
+    needs_attention(doctor.check_cpus(one), "warn", "1 of 8: the cgroup quota is 1.0 cores")
+
+
+def test_a_system_without_pinning_warns_kindly(monkeypatch):
+    monkeypatch.delattr(os, "sched_setaffinity", raising=False)
+    needs_attention(doctor.check_pinning(), "warn", "cannot hold a process")
+    assert "nothing to do" in doctor.check_pinning().remedy
+
+
+def test_little_memory_warns(tmp_path):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "meminfo").write_text("MemTotal: 2000000 kB\nMemAvailable: 300000 kB\n")
+    needs_attention(doctor.check_memory(tmp_path), "warn", "0.3 GiB of 1.9 GiB")
+
+
+def test_few_open_files_warn_with_the_command():
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+    try:
+        needs_attention(doctor.check_open_files(), "warn", "only 512")
+        assert "ulimit -n" in doctor.check_open_files().remedy
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_hog_on_the_machine_is_noticed_and_named():
+    hog = subprocess.Popen(
+        [sys.executable, "-c", "import os\nif os.fork() == 0: os.setsid()\nwhile True: pass"]
+        if hasattr(os, "fork")
+        else [sys.executable, "-c", "while True: pass"],
+        start_new_session=True,
+    )
+    hog.kill()
+    hog.wait()

@@ -1,0 +1,18 @@
+"""Waiting for what must come true, instead of sleeping for as long as it may take."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def await_true(
+    condition: Callable[[], T], within_s: float = 5.0, message: str = "the condition did not come true"
+) -> T:
+    """Return the first true value of `condition`; fail with `message` when none comes in time."""
+    deadline = time.monotonic() + within_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"{message} (waited {within_s:g} s)"
+        time.sleep(0.005)
+    return value
