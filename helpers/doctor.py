@@ -239,27 +239,25 @@ def check_open_files() -> DoctorCheck:
 
 
 def check_rest(seconds: float = REST_S) -> DoctorCheck:
-    """Whoever else uses the CPU now would be in every measurement."""
-    own = {os.getpid(), *proc.descendants(os.getpid())}
-    before, busy, began = _cpu_by_process(own), proc.machine_busy_s(), time.monotonic()
-    ours = proc.cpu_s(os.getpid()) or 0.0
+    """Whatever but this process uses the CPU now would be in every measurement."""
+    before, busy, began = _cpu_by_process(), proc.machine_busy_s(), time.monotonic()
     time.sleep(seconds)
-    passed = time.monotonic() - began
-    spent = proc.machine_busy_s() - busy - ((proc.cpu_s(os.getpid()) or 0.0) - ours)
-    after = _cpu_by_process(own)
-    others = max(0.0, spent / passed)
-    if others <= BUSY_LIMIT:
-        return DoctorCheck("at rest", "ok", f"other programs use {others:.0%} of a core")
-    growth = {pid: used - before.get(pid, used) for pid, used in after.items()}
-    top = max(growth, key=lambda pid: growth[pid], default=None)
-    named = top is not None and growth[top] > spent / 4
-    most = f", most of it {proc.describe(top, 50)} (pid {top})" if named and top is not None else ""
+    busy, passed = proc.machine_busy_s() - busy, time.monotonic() - began
+    growth = {pid: used - before.get(pid, used) for pid, used in _cpu_by_process().items()}
+    busy -= growth.pop(os.getpid(), 0.0)
+    share = max(0.0, busy / passed)
+    if share <= BUSY_LIMIT:
+        return DoctorCheck("at rest", "ok", f"other programs use {share:.0%} of a core")
+    most = ""
+    top = max(growth, key=lambda pid: growth[pid], default=os.getpid())
+    if growth.get(top, 0.0) > busy / 4:
+        most = f", most of it {proc.describe(top, 50)} (pid {top})"
     remedy = "close it or wait; measurements made meanwhile are marked, and void when it takes too much"
-    return DoctorCheck("at rest", "warn", f"other programs use {others:.0%} of a core{most}", remedy)
+    return DoctorCheck("at rest", "warn", f"other programs use {share:.0%} of a core{most}", remedy)
 
 
-def _cpu_by_process(without: set[int]) -> dict[int, float]:
-    readings = {pid: proc.cpu_s(pid) for pid in proc.pids() if pid not in without}
+def _cpu_by_process() -> dict[int, float]:
+    readings = {pid: proc.cpu_s(pid) for pid in proc.pids()}
     return {pid: used for pid, used in readings.items() if used is not None}
 
 

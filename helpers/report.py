@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from helpers.errors import StoreError
+from helpers.errors import InputError, StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from helpers.plots.picture import Picture
 
-Verdict = Literal["holds", "holds in part", "does not hold", "could not be tested here"]
 SYMBOLS: dict[str, tuple[str, str]] = {  # the sign, and the class that colours it
     "holds": ("✔", "yes"),
     "holds in part": ("◐", "part"),
@@ -34,13 +33,17 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim and what became of it; `claim` in the words of whoever made it."""
+    """One claim and what became of it: `claim` in the words of whoever made it, `verdict` one of SYMBOLS."""
 
     id: str
     claim: str
-    verdict: Verdict
+    verdict: str
     measured: Mapping[str, Any] | str
     why: str
+
+    def __post_init__(self) -> None:
+        if self.verdict not in SYMBOLS:
+            raise InputError(f"{self.verdict!r} is no verdict", f"use one of: {', '.join(SYMBOLS)}")
 
 
 @dataclass(frozen=True)
@@ -215,5 +218,5 @@ def _is_long(text: str) -> bool:
 
 def _tally(claims: Sequence[Claim]) -> list[tuple[int, str]]:
     """How many claims have each verdict, in the order of the verdicts; those that nobody has are left out."""
-    found: Counter[str] = Counter(claim.verdict for claim in claims)
+    found = Counter(claim.verdict for claim in claims)
     return [(found[verdict], verdict) for verdict in SYMBOLS if verdict in found]

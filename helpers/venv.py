@@ -237,7 +237,7 @@ def install(group: str, lock: IO[bytes]) -> None:
 
 
 def start(command: list[str], lock: IO[bytes], environment: dict[str, str]) -> subprocess.Popen[str]:
-    """Start a step of the set-up. It inherits the lock: killed, this process still keeps others out until it has gone."""
+    """Start a step of the set-up. It inherits the lock: if this process is killed, others wait for it."""
     import subprocess
 
     return subprocess.Popen(
@@ -267,7 +267,7 @@ def run_pip(arguments: list[str], lock: IO[bytes]) -> list[str]:
     if pip.wait() == 0:
         return []
     told = [line for line in lines if line.startswith("ERROR: ") and "ResolutionImpossible" not in line]
-    return told or lines[-1:] or [f"exit code {pip.returncode}"]
+    return [line.removeprefix("ERROR: ") for line in told] or lines[-1:] or [f"exit code {pip.returncode}"]
 
 
 def without_hosts(line: str) -> str:
@@ -282,7 +282,7 @@ def without_hosts(line: str) -> str:
 def show_progress(line: str) -> None:
     if not line.startswith(PROGRESS) or ".metadata" in line:
         return
-    line = line.split(" (from ")[0]
+    line = line.split(" (from ")[0].split(" (Retry(")[0]
     if line.startswith("Processing"):
         line = f"Processing {os.path.basename(line)}"
     if sys.stderr.isatty():  # one line, rewritten

@@ -1,4 +1,4 @@
-"""Servers that misbehave in exactly one way, for the load engine's tests: a thread each, plain sockets, any number of clients.
+"""Servers that misbehave in exactly one way, for the load engine's tests: plain sockets, a thread per client.
 
 `serve(answer)` calls `answer(client, number)` for every request, counted over all connections from 0. Whoever asks with
 "accept-encoding", as the load test's first look does, gets a proper answer instead: what is tested is the engine.
@@ -54,7 +54,7 @@ def serve(answer: Answer) -> Iterator[str]:
     thread = threading.Thread(target=accept, daemon=True)
     thread.start()
     try:
-        yield "http://127.0.0.1:{}/".format(listener.getsockname()[1])
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()

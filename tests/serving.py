@@ -1,8 +1,9 @@
-"""What the tests of real servers share: apps, an owner to be killed, plain requests, and a state folder of their own."""
+"""What the tests of real servers share: apps, an owner to be killed, plain requests, a state folder of their own."""
 
 import http.client
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -20,7 +21,7 @@ import psutil
 import pytest
 
 from helpers import proc
-from helpers.server import registry
+from helpers.server import ports, registry
 from tests.waiting import await_true
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,7 +35,10 @@ def state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     folder = tmp_path_factory.mktemp("tmp")
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    # another range of ports than the post's: whoever else works on this machine does not share this folder's locks
+    monkeypatch.setattr(ports, "POSTS_PORT", random.randrange(20_000, 30_000))
     yield registry.state_folder()
+    assert registry.servers() == []  # clears away what a killed owner has left
     assert launch_folders() == []
 
 

@@ -157,7 +157,10 @@ def test_a_ps_without_the_posts_option_warns(monkeypatch, tmp_path):
 def test_settings_that_exist_are_fine():
     assert doctor.check_settings({}).status == "ok"
     assert doctor.check_settings({"JUPYTERLAB_X": "1", "LAB_LIFELINE": "7"}).status == "ok"
-    assert doctor.check_settings({"LAB_PACE": "quick", "LAB_REQUIRE_ALL": "1"}).detail == "LAB_PACE=quick, LAB_REQUIRE_ALL=1"
+    assert (
+        doctor.check_settings({"LAB_PACE": "quick", "LAB_REQUIRE_ALL": "1"}).detail
+        == "LAB_PACE=quick, LAB_REQUIRE_ALL=1"
+    )
 
 
 @pytest.mark.parametrize("value", ["fast", "", "QUICK", "1"])
@@ -177,7 +180,12 @@ def test_the_paces_are_those_of_the_experiments():
 
 def test_every_lab_variable_the_project_uses_is_known_to_the_doctor():
     files = [*Path(doctor.PROJECT, "helpers").rglob("*.py"), *Path(doctor.PROJECT, "tests").glob("*.py")]
-    used = {name for file in files if file.name != "test_doctor.py" for name in re.findall(r"\"(LAB_[A-Z_]+)\"", file.read_text())}
+    used = {
+        name
+        for file in files
+        if file.name != "test_doctor.py"
+        for name in re.findall(r"\"(LAB_[A-Z_]+)\"", file.read_text())
+    }
     assert used <= set(doctor.SETTINGS) | doctor.INTERNAL
 
 
@@ -213,11 +221,112 @@ def test_few_open_files_warn_with_the_command():
 
 
 def test_a_hog_on_the_machine_is_noticed_and_named():
-    hog = subprocess.Popen(
-        [sys.executable, "-c", "import os\nif os.fork() == 0: os.setsid()\nwhile True: pass"]
-        if hasattr(os, "fork")
-        else [sys.executable, "-c", "while True: pass"],
-        start_new_session=True,
+    code = "print(1, flush=True)\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as hog:
+        hog.stdout.readline()
+        try:
+            found = doctor.check_rest()
+        finally:
+            hog.kill()
+    needs_attention(found, "warn", "of a core")
+    assert f"(pid {hog.pid})" in found.detail or "most of it" not in found.detail
+
+
+def test_this_process_itself_does_not_count_as_a_hog():
+    with subprocess.Popen([sys.executable, "-c", SPIN_AND_LOOK], stdout=subprocess.PIPE, text=True) as process:
+        everybody, ours, found = (float(word) for word in process.stdout.read().split())
+    assert ours > 20
+    assert found < everybody - ours / 2
+
+
+# A thread spins while the check looks; all three numbers are per cent of a core over the same span.
+SPIN_AND_LOOK = """
+import os, re, threading, time
+from helpers import doctor, proc
+threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()
+busy, own, began = proc.machine_busy_s(), proc.cpu_s(os.getpid()), time.perf_counter()
+found = re.search("([0-9]+)%", doctor.check_rest(1.0).detail)[1]
+passed = (time.perf_counter() - began) / 100
+print((proc.machine_busy_s() - busy) / passed, (proc.cpu_s(os.getpid()) - own) / passed, found, flush=True)
+os._exit(0)
+"""
+
+
+# ----------------------------------------------------------------------------------------------- servers and results
+
+
+def test_a_taken_port_warns_and_names_who_has_it(own_registry):
+    try:
+        holder = socket.create_server(("127.0.0.1", 5012))
+    except OSError:  # somebody has it already: as good
+        holder = None
+    found = doctor.check_port()
+    if holder is not None:
+        holder.close()
+        if proc.LINUX:
+            assert f"pid {os.getpid()}" in found.detail
+    needs_attention(found, "warn", "5012")
+    assert "next free" in found.remedy
+
+
+@pytest.fixture
+def own_registry(monkeypatch, tmp_path):
+    """A folder of its own for launches, so that real servers of this user play no part."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+def an_entry(pid, owner_pid, owner_created):
+    launch = f"test{pid}"
+    registry.make_launch_folder(launch)
+    registry.register(
+        registry.Entry(
+            launch=launch,
+            pid=pid,
+            created=proc.create_time(pid),
+            owner_pid=owner_pid,
+            owner_created=owner_created,
+            port=5099,
+            app="helpers.demo.api:app",
+            workers=2,
+            started_at="2026-01-01T00:00:00+00:00",
+            url="http://127.0.0.1:5099",
+        )
     )
-    hog.kill()
-    hog.wait()
+
+
+def test_a_server_whose_owner_is_gone_is_a_leftover(own_registry):
+    an_entry(os.getpid(), owner_pid=2**22 + 1, owner_created=1.0)
+    needs_attention(doctor.check_leftovers(), "warn", f"port 5099 (pid {os.getpid()}, helpers.demo.api:app)")
+    assert doctor.check_leftovers().remedy == "python3 -m helpers servers --stop"
+
+
+def test_a_server_with_its_owner_is_none(own_registry):
+    an_entry(os.getpid(), owner_pid=os.getpid(), owner_created=proc.create_time(os.getpid()))
+    assert doctor.check_leftovers().status == "ok"
+    assert "1 running" in doctor.check_leftovers().detail
+
+
+def test_without_servers_nothing_is_left(own_registry):
+    assert doctor.check_leftovers() == DoctorCheck("leftovers", "ok", "no server of an earlier run is left")
+
+
+def test_results_can_be_written_also_before_the_folder_exists(tmp_path):
+    assert doctor.check_results(tmp_path / "results").status == "ok"
+    assert not (tmp_path / "results").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_results_folder_that_is_a_file_fails(tmp_path):
+    (tmp_path / "results").write_text("")
+    needs_attention(doctor.check_results(tmp_path / "results"), "fail", "nothing can be written")
+
+
+def test_a_nearly_full_disk_warns(tmp_path):
+    mounted = os.name == "posix" and os.geteuid() == 0
+    mounted = mounted and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path]).returncode == 0
+    if not mounted:
+        pytest.skip("a small file system can only be mounted by root on Linux")
+    try:
+        needs_attention(doctor.check_results(tmp_path / "results"), "warn", "only 1 MiB are free")
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)

@@ -356,6 +356,7 @@ def test_ctrl_c_leaves_no_process_behind():
         children = await_children(process.pid, 2)
         os.killpg(process.pid, signal.SIGINT)
         process.wait(timeout=5)
+    assert process.returncode == -signal.SIGINT  # interrupted, and no error of a process that ended meanwhile
     assert psutil.wait_procs(children, timeout=3)[1] == []
 
 

@@ -11,9 +11,10 @@ FIRST = "notebooks/00_start_here.ipynb"
 
 def command(passed_on: Sequence[str] = ()) -> list[str]:
     """The command line, to be run in the project's folder; `passed_on` goes to JupyterLab as it is."""
-    quiet = ["--ServerApp.log_level=WARN"]  # what remains is the address, and what goes wrong
+    opened = [f"--LabApp.default_url=/lab/tree/{FIRST}"]  # also where --no-browser only prints the address
+    quiet = ["--ServerApp.log_level=WARN", "--LabApp.log_level=WARN"]  # the address remains, and what goes wrong
     as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # a container, mostly
-    return [sys.executable, "-m", "jupyterlab", FIRST, *quiet, *as_root, *passed_on]
+    return [sys.executable, "-m", "jupyterlab", *opened, *quiet, *as_root, *passed_on]
 
 
 def environment() -> dict[str, str]:

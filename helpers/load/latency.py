@@ -54,7 +54,9 @@ class Latency:
         return f"{self.count} samples: " + ", ".join(parts)
 
 
-def latency(values_ms: NDArray[np.float64], censored: NDArray[np.bool_] | None = None) -> Latency:
+def latency(
+    values_ms: NDArray[np.float64], censored: NDArray[np.bool_] | None = None, timeout_ms: float = math.inf
+) -> Latency:
     """Percentiles by nearest rank. Censored values count as larger than all others: how large, nobody waited to see."""
     if censored is None:
         censored = np.zeros(len(values_ms), dtype=bool)
@@ -65,8 +67,8 @@ def latency(values_ms: NDArray[np.float64], censored: NDArray[np.bool_] | None =
     def at(rank: int) -> Milliseconds:
         if rank < len(known):
             return float(known[rank])
-        # the time-out itself, not the moment within some ms of it at which it was noticed
-        return AtLeast(float(math.floor(bounds[rank - len(known)])))
+        # the time-out itself, not the moment some ms later at which it was noticed
+        return AtLeast(min(timeout_ms, float(bounds[rank - len(known)])))
 
     def percentile(quantile: float) -> Milliseconds:
         # rounded first: 1000 * (1 - 0.99) is 10.000000000000009 here and 9.99... elsewhere

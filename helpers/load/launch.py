@@ -3,10 +3,11 @@
 import http.client
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from helpers import proc
 from helpers.errors import TargetError
 from helpers.load.plan import Plan
 
@@ -64,19 +65,24 @@ def read_launch(plan: Plan, *, wait_s: float = WAIT_FOR_LAB_S, answered: int = 0
             status, body, _headers = _get(plan, LAB_PATH, {}, left_s)
         except (OSError, http.client.HTTPException):
             return launch
-        launch = parse_launch(body) if status == 200 else None
+        launch = parse_launch(body, alive=proc.alive if plan.local else None) if status == 200 else None
         if launch is None or launch.finished >= answered:
             return launch
         time.sleep(0.02)
     return launch
 
 
-def parse_launch(body: bytes) -> Launch | None:
-    """None when `body` is not what an instrumented server says."""
+def parse_launch(body: bytes, alive: Callable[[int], bool] | None = None) -> Launch | None:
+    """None when `body` is not what an instrumented server says. Who was killed could not say so: ask `alive`."""
     try:
         about = json.loads(body)
         workers = tuple(
-            Worker(int(slot["pid"]), str(slot["state"]), int(slot["started"]), int(slot["finished"]))
+            Worker(
+                int(slot["pid"]),
+                str(slot["state"]) if alive is None or alive(int(slot["pid"])) else "gone",
+                int(slot["started"]),
+                int(slot["finished"]),
+            )
             for slot in about["workers"]
         )
         return Launch(

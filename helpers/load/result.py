@@ -124,9 +124,9 @@ class LoadResult:
         chosen = self.window[(self.window["sent_ns"] > 0) & (self.window["flags"] & FLAG_FRESH == 0)]
         return latency((chosen["sent_ns"] - chosen["intended_ns"]) / 1e6)
 
-    @staticmethod
-    def _latency(chosen: Records, since: str) -> Latency:
-        return latency((chosen["done_ns"] - chosen[since]) / 1e6, np.isin(chosen["outcome"], _CENSORED))
+    def _latency(self, chosen: Records, since: str) -> Latency:
+        censored = np.isin(chosen["outcome"], _CENSORED)
+        return latency((chosen["done_ns"] - chosen[since]) / 1e6, censored, self.plan.timeout_s * 1e3)
 
     @property
     def p50_ms(self) -> float | AtLeast | None:
@@ -152,9 +152,10 @@ class LoadResult:
 
     @cached_property
     def worker_answers(self) -> dict[int, int]:
-        """Answers per worker (pid); a worker that got nothing is there with 0. Empty: not instrumented."""
-        answered = self.window[(self.window["outcome"] <= _ANSWERED_UP_TO) & (self.window["worker"] > 0)]
-        counts = {self.worker_pids[index]: int(n) for index, n in enumerate(np.bincount(answered["worker"])) if n}
+        """Answers within the window per worker (pid); one that gave none is there with 0. Empty: not instrumented."""
+        done = self.records["done_ns"]
+        answered = self.records["worker"][(done >= self.t0_ns) & (done < self.t1_ns) & (self.records["worker"] > 0)]
+        counts = {self.worker_pids[index]: int(n) for index, n in enumerate(np.bincount(answered)) if n}
         for launch in (self.launch_before, self.launch_after):
             counts = dict.fromkeys(launch.serving if launch else (), 0) | counts
         return dict(sorted(counts.items()))
@@ -192,8 +193,8 @@ class LoadResult:
 
     @property
     def reasons(self) -> list[str]:
-        """Why the verdict is not "pass"."""
-        return [check.why for check in self.checks if check.verdict != "pass"]
+        """Why the verdict is not "pass", the worst first."""
+        return [check.why for verdict in ("void", "warn") for check in self.checks if check.verdict == verdict]
 
     def _facts(self) -> Facts:
         records, cpu = self.records, self.cpu

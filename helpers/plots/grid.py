@@ -1,12 +1,15 @@
 """The headline picture: throughput by workers and cores, one corner tall, against the machine's own ceiling."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 
+from helpers.machine import usable_cpus
 from helpers.plots.picture import (
     FAINT,
     HALO,
@@ -24,14 +27,16 @@ from helpers.plots.picture import (
     spread,
     worker_colour,
 )
-from helpers.plots.rows import Cell, Row, cells, one_load, table
+from helpers.plots.rows import Cell, Row, cells, cores_name, one_load, table
 
 WIDTH, HEIGHT = 8.0, 4.6  # inches, as everything below
 LEFT, RIGHT, BOTTOM, TOP = 0.9, 1.65, 0.95, 0.8
 AXES_WIDTH, AXES_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - BOTTOM - TOP
 BAR, GAP = 0.86, 0.5  # a bar's share of its slot; the room between two numbers of cores, in slots
+CANNOT, NOT_MEASURED = "cannot be tested on this system", "not measured"
 CLEARLY_FASTER = 1.2  # only a bar whose whole interval lies above this is drawn strong
-CANNOT = "cannot be\ntested on\nthis system"
+
+Key = tuple[int, int | None]  # workers, cores
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,11 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Group:
-    """The bars of one number of cores, side by side; `missing` where this system cannot restrict a server to it."""
+    """The bars of one number of cores, side by side; `missing` says why there are none."""
 
-    cpus: int
+    cpus: int | None
     slots: tuple[float, ...]
-    missing: bool = False
+    missing: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,8 @@ class Scene:
 
     found: Sequence[Cell]
     groups: Sequence[Group]
-    slots: Mapping[tuple[int, int], float]
-    ratios: Mapping[tuple[int, int], Ratio | None]
+    slots: Mapping[Key, float]
+    ratios: Mapping[Key, Ratio | None]
     ceiling: float | None
     bet: float | None
 
@@ -95,9 +100,9 @@ def grid_plot(
 ) -> Picture:
     """Bars of throughput for every number of workers and cores; a dot per launch.
 
-    `rows` and `speedup` are those of a sweep. `ceiling` is what that many bare processes reach on this machine, as a
-    multiple of one of them; `bet` is the ratio the learner expected of the last bar. Raises InputError when there are
-    no rows, or when they mix several numbers of users.
+    `rows` and `speedup` are those of a sweep, their first cell the baseline. `ceiling` is what that many bare processes
+    reach on this machine, as a multiple of one of them; `bet` is the ratio the learner expected of the last bar. Raises
+    InputError when there are no rows, or when they mix several numbers of users.
     """
     scene = _scene(one_load(cells(rows)), speedup, ceiling, bet)
     picture = Picture(WIDTH, HEIGHT)
@@ -123,7 +128,7 @@ def _scene(
     found: Sequence[Cell], speedup: Sequence[Mapping[str, Any]], ceiling: float | None, bet: float | None
 ) -> Scene:
     groups = _groups(found)
-    slots: dict[tuple[int, int], float] = {}
+    slots: dict[Key, float] = {}
     for group in groups:
         if not group.missing:
             members = [cell for cell in found if cell.cpus == group.cpus]
@@ -133,13 +138,18 @@ def _scene(
 
 
 def _groups(found: Sequence[Cell]) -> list[Group]:
-    cores = sorted({cell.cpus for cell in found})
-    sizes = {cpus: sum(cell.cpus == cpus for cell in found) for cpus in cores}
-    missing = {1 if cores[0] > 1 else 2} if len(cores) == 1 else set()
+    """The groups of bars; where only one number of cores was measured, room and a reason for the other."""
+    sizes: dict[int | None, tuple[int, str]] = {}
+    for cell in found:
+        sizes[cell.cpus] = (sizes.get(cell.cpus, (0, ""))[0] + 1, "")
+    if list(sizes) == [None]:
+        bound = hasattr(os, "sched_setaffinity")
+        sizes = {1: (len(found), NOT_MEASURED if bound else CANNOT), **sizes}
+    elif list(sizes) == [1]:
+        sizes[2] = (len(found), NOT_MEASURED if usable_cpus().usable > 1 else CANNOT)
     groups, at = [], 0.0
-    for cpus in sorted({*cores, *missing}):
-        size = sizes.get(cpus, len(found))
-        groups.append(Group(cpus, tuple(at + i for i in range(size)), cpus in missing))
+    for cpus, (size, missing) in sizes.items():
+        groups.append(Group(cpus, tuple(at + i for i in range(size)), missing))
         at += size + GAP
     return groups
 
@@ -260,13 +270,13 @@ def _draw_foot(picture: Picture, axes: Axes, scene: Scene) -> None:
         low, high = group.slots[0] - BAR / 2, group.slots[-1] + BAR / 2
         left, right = (low - origin) * per_in, (high - origin) * per_in
         foot.plot([left, right], [0.5, 0.5], color=LINE, linewidth=1)
-        fills = ["white"] * group.cpus
-        _pictogram(picture, foot, (left + right) / 2, 0.26, count(group.cpus, "core"), fills, "s", right - left)
+        fills = ["white"] * (group.cpus or 0)
+        _pictogram(picture, foot, (left + right) / 2, 0.26, cores_name(group.cpus), fills, "s", right - left)
         if group.missing:
             axes.axvspan(low, high, facecolor=FAINT, zorder=1)
             box = {"facecolor": FAINT, "edgecolor": "none", "pad": 4}
             style: dict[str, Any] = {"ha": "center", "va": "center", "size": 11, "color": SOFT_INK, "bbox": box}
-            axes.text((low + high) / 2, scene.top / 2, CANNOT, zorder=4, **style)
+            axes.text((low + high) / 2, scene.top / 2, fill(group.missing, 12), zorder=4, **style)
 
 
 def _pictogram(
@@ -277,15 +287,15 @@ def _pictogram(
     shapes = fills if len(fills) * step + 0.06 + word <= room else []
     drawn_in = len(shapes) * step + 0.06 * bool(shapes)
     left = middle - (drawn_in + word) / 2
-    for i, fill in enumerate(shapes):
-        axes.plot([left + step * (i + 0.5)], [y], marker, markersize=9, markerfacecolor=fill, markeredgecolor=INK)
+    for i, colour in enumerate(shapes):
+        axes.plot([left + step * (i + 0.5)], [y], marker, markersize=9, markerfacecolor=colour, markeredgecolor=INK)
     axes.text(left + drawn_in, y, words, ha="left", va="center_baseline", size=10.5)
 
 
 def _alt(scene: Scene, first_look: bool) -> str:
     parts = []
     for cell in scene.found:
-        where = f"{count(cell.workers, 'worker')} on {count(cell.cpus, 'core')}"
+        where = f"{count(cell.workers, 'worker')} on {cores_name(cell.cpus)}"
         ratio = scene.ratios[cell.workers, cell.cpus]
         if cell.mean_per_s is None:
             parts.append(f"{where}: void")
@@ -295,7 +305,7 @@ def _alt(scene: Scene, first_look: bool) -> str:
             text += f" ({ratio.value:.2f} times the baseline"
             text += f", 95 % interval {ratio.interval[0]:.2f} to {ratio.interval[1]:.2f})" if ratio.interval else ")"
         parts.append(text)
-    parts += [f"{count(g.cpus, 'core')}: cannot be tested on this system" for g in scene.groups if g.missing]
+    parts += [f"{cores_name(g.cpus)}: {g.missing}" for g in scene.groups if g.missing]
     ceiling = "" if scene.ceiling is None else f"; this machine's own ceiling is {scene.ceiling:.2f} times one process"
     bet = "" if scene.bet is None else f"; your bet was {scene.bet:.2g} times"
     return f"{'First look: ' if first_look else ''}Bars of throughput: {', '.join(parts)}{ceiling}{bet}."

@@ -10,7 +10,7 @@ import pandas as pd
 
 from helpers.errors import InputError
 
-COLUMNS = ("worker", "sent_ms", "handled_ms", "started_ms", "done_ms", "outcome")
+STAMPS = ("sent", "handled", "started", "done")
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Request:
     started_ms: float | None
     done_ms: float
     outcome: str
+    connection: int = 0
 
     @property
     def ok(self) -> bool:
@@ -59,13 +60,18 @@ class Packed:
 
 
 def requests(frame: pd.DataFrame) -> list[Request]:
-    """The rows of a frame, in the order they were sent. Raises InputError for a missing column."""
-    missing = [name for name in COLUMNS if name not in frame.columns]
-    if missing:
+    """The rows of a frame, in the order they were sent; stamps in `_s` or `_ms`. Raises InputError without them."""
+    unit, per_unit = ("ms", 1.0) if "sent_ms" in frame.columns else ("s", 1000.0)
+    columns = ["worker", *(f"{stamp}_{unit}" for stamp in STAMPS), "outcome"]
+    if missing := [name for name in columns if name not in frame.columns]:
         raise InputError(
             f"the frame has no column {', '.join(missing)}",
-            f"give a frame with the columns {', '.join(COLUMNS)}, such as LoadResult.frame() returns",
+            "give LoadResult.frame(), or a frame with the same names",
         )
+    times = frame[columns[1:-1]].astype(float) * per_unit
+    connections = frame["connection"] if "connection" in frame.columns else [0] * len(frame)
+    stamps = (times[name] for name in times.columns)
+    rows = zip(frame["worker"], *stamps, frame["outcome"], connections, strict=True)
     found = [
         Request(
             worker=None if (pid := _number(worker)) is None else int(pid),
@@ -74,11 +80,25 @@ def requests(frame: pd.DataFrame) -> list[Request]:
             started_ms=_number(started),
             done_ms=math.inf if (end := _number(done)) is None else end,
             outcome=str(outcome),
+            connection=int(connection),
         )
-        for worker, sent, handled, started, done, outcome in frame[list(COLUMNS)].itertuples(index=False)
+        for worker, sent, handled, started, done, outcome, connection in rows
         if _number(sent) is not None
     ]
     return sorted(found, key=lambda request: request.sent_ms)
+
+
+def settled_ms(found: Sequence[Request], length_ms: float) -> float:
+    """From when on every connection has a request in the frame, with `length_ms` left after it; 0 if there is none.
+
+    A frame holds the requests that began in the measured window: at its start, those sent in the warm-up are still in
+    flight, but not in the frame.
+    """
+    firsts: dict[int, float] = {}
+    for request in found:
+        firsts.setdefault(request.connection, request.sent_ms)
+    latest = found[-1].sent_ms - length_ms if found else 0.0
+    return max(0.0, min(max(firsts.values(), default=0.0), latest))
 
 
 def pack(items: Iterable[Request], span: Callable[[Request], tuple[float, float]], slack_ms: float) -> Packed:

@@ -8,16 +8,20 @@ from typing import Any
 import pandas as pd
 
 from helpers.errors import InputError
+from helpers.plots.picture import count
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """All launches of one combination of workers, cores and users; the tuples leave the void launches out."""
+    """All launches of one combination of workers, cores and users; the tuples leave the void launches out.
+
+    `cpus` is None where the server was not bound to some of the cores.
+    """
 
     workers: int
-    cpus: int
+    cpus: int | None
     users: int
     per_s: tuple[float, ...]
     p95_ms: tuple[float, ...]
@@ -57,8 +61,13 @@ def cells(rows: Sequence[Row]) -> list[Cell]:
         raise InputError("there are no rows to draw", "run sweep(...) first and give its .rows")
     groups: dict[tuple[int, int, int], list[Row]] = {}
     for row in rows:
-        groups.setdefault((int(row["cpus"]), int(row["workers"]), int(row["users"])), []).append(row)
-    return [_cell(key, group) for key, group in sorted(groups.items())]
+        groups.setdefault(_place(row), []).append(row)
+    return [_cell(group) for _, group in sorted(groups.items())]
+
+
+def cores_name(cpus: int | None) -> str:
+    """`2 cores`, or `all cores` where the server was not bound to some of them."""
+    return "all cores" if cpus is None else count(cpus, "core")
 
 
 def one_load(found: Sequence[Cell]) -> Sequence[Cell]:
@@ -86,17 +95,22 @@ def table(rows: Sequence[Row]) -> pd.DataFrame:
         "error_ratio": "failed (share)",
         "verdict": "self-check",
     }
-    order = sorted(rows, key=lambda r: (r["cpus"], r["workers"], r["users"], r.get("repeat", 0)))
+    order = sorted(rows, key=lambda row: (_place(row), row.get("repeat", 0)))
     return pd.DataFrame([{name: row.get(key) for key, name in names.items()} for row in order], dtype=object)
 
 
-def _cell(key: tuple[int, int, int], group: Sequence[Row]) -> Cell:
+def _place(row: Row) -> tuple[int, int, int]:
+    """Where a row stands among the others: as in SweepResult.cells, whose first cell is the base of the ratios."""
+    return row["cpus"] or 0, row["workers"], row["users"]
+
+
+def _cell(group: Sequence[Row]) -> Cell:
     valid = [row for row in group if row.get("verdict") != "void" and _number(row.get("achieved_per_s")) is not None]
     p95 = [row.get("p95_ms") for row in valid]
     return Cell(
-        cpus=key[0],
-        workers=key[1],
-        users=key[2],
+        cpus=group[0]["cpus"],
+        workers=group[0]["workers"],
+        users=group[0]["users"],
         per_s=_numbers(row["achieved_per_s"] for row in valid),
         p95_ms=_numbers(p95),
         p95_at_least_ms=_numbers(value["at_least"] for value in p95 if isinstance(value, Mapping)),

@@ -23,7 +23,7 @@ from helpers.plots.picture import (
     short,
     spread,
 )
-from helpers.plots.rows import Cell, Row, cells, one_load, table
+from helpers.plots.rows import Cell, Row, cells, cores_name, one_load, table
 
 WORKERS_SIZE, USERS_SIZE = (8.0, 4.0), (8.0, 6.6)  # inches
 NAMES_IN = 1.55  # room for the names of the lines, where there are several
@@ -70,10 +70,10 @@ def scaling_plot(rows: Sequence[Row]) -> Picture:
     `rows` are those of a sweep. Raises InputError when there are none, or when they mix several numbers of users.
     """
     found = one_load(cells(rows))
-    cores = sorted({cell.cpus for cell in found})
-    lines = _lines([(count(cpus, "core"), [c for c in found if c.cpus == cpus]) for cpus in cores])
+    cores = list(dict.fromkeys(cell.cpus for cell in found))
+    lines = _lines([(cores_name(cpus), [c for c in found if c.cpus == cpus]) for cpus in cores])
     picture = Picture(*WORKERS_SIZE)
-    users, where = count(found[0].users, "user"), f" on {count(cores[0], 'core')}" if len(cores) == 1 else ""
+    users, where = count(found[0].users, "user"), f" on {cores_name(cores[0])}" if len(cores) == 1 else ""
     picture.headline(
         f"More workers{where}: what they change", f"{users} · a dot is one launch · the line joins the means"
     )
@@ -84,7 +84,7 @@ def scaling_plot(rows: Sequence[Row]) -> Picture:
         axes.set(xlim=(min(workers) - 0.5, max(workers) + 0.5), xlabel="workers")
         axes.xaxis.set_major_locator(FixedLocator(workers))
         _draw_panel(axes, quantity, lines, lambda cell: cell.workers, 2.2, names=i == 1)
-        if len(cores) == 1:
+        if len(cores) == 1 and cores[0] is not None:
             axes.set_xticklabels([f"{number}\n= cores" if number == cores[0] else str(number) for number in workers])
     return picture.finish(_alt("workers", lines, lambda cell: cell.workers), table(rows))
 
@@ -96,19 +96,19 @@ def users_plot(rows: Sequence[Row]) -> Picture:
     `rows` are those of a sweep over users. Raises InputError when there are none.
     """
     found = cells(rows)
-    kinds = sorted({(cell.cpus, cell.workers) for cell in found})
+    kinds = list(dict.fromkeys((cell.cpus, cell.workers) for cell in found))
     many_cores = len({cpus for cpus, _ in kinds}) > 1
     lines = _lines(
         [
             (
-                count(workers, "worker") + (f"\n{count(cpus, 'core')}" if many_cores else ""),
+                count(workers, "worker") + (f"\n{cores_name(cpus)}" if many_cores else ""),
                 [cell for cell in found if (cell.cpus, cell.workers) == (cpus, workers)],
             )
             for cpus, workers in kinds
         ]
     )
     picture = Picture(*USERS_SIZE)
-    where = "" if len(kinds) > 1 else f": {count(kinds[0][1], 'worker')} on {count(kinds[0][0], 'core')}"
+    where = "" if len(kinds) > 1 else f": {count(kinds[0][1], 'worker')} on {cores_name(kinds[0][0])}"
     picture.headline(f"More users at the same time{where}", "a dot is one launch · the line joins the means")
     width = USERS_SIZE[0] - 0.85 - (NAMES_IN if len(lines) > 1 else 0.4)
     users = sorted({cell.users for cell in found})
@@ -149,10 +149,13 @@ def _draw_panel(
         gaps = [math.nan if height is None else height for height in heights]  # the line breaks where nothing is known
         axes.plot([at(cell) for cell in line.cells], gaps, line.dash, color=line.colour, linewidth=2, zorder=3)
         for cell in line.cells:
-            _draw_cell(axes, quantity, line, cell, at(cell), top)
+            _draw_cell(axes, quantity, line, cell, at(cell))
             if cell.void == cell.launches:
                 _draw_void(axes, at(cell), top, line.colour, alone=len(lines) == 1)
         ends.append((next((height for height in reversed(heights) if height is not None), top), line))
+    for x, bound in {(at(cell), max(bounds)) for cell in everything if (bounds := quantity.bounds(cell))}:
+        style: dict[str, Any] = {"ha": "center", "va": "bottom", "size": 10, "path_effects": HALO, "zorder": 6}
+        axes.text(x, bound + 0.05 * top, f"≥ {duration(bound)}", **style)
     if not names or len(lines) < 2:
         return
     gap = 0.2 * (1 + max(line.name.count("\n") for line in lines)) * top / height_in
@@ -170,14 +173,11 @@ def _height(quantity: Quantity, cell: Cell) -> float | None:
     return sum(values) / len(values) if bounds else quantity.mean(cell)
 
 
-def _draw_cell(axes: Axes, quantity: Quantity, line: Line, cell: Cell, x: float, top: float) -> None:
+def _draw_cell(axes: Axes, quantity: Quantity, line: Line, cell: Cell, x: float) -> None:
     style: dict[str, Any] = {"linestyle": "none", "zorder": 5, "clip_on": False}
     dots, bounds = quantity.dots(cell), quantity.bounds(cell)
     axes.plot([x] * len(dots), dots, line.marker, markersize=6, markerfacecolor="white", color=line.colour, **style)
-    if bounds:
-        axes.plot([x] * len(bounds), bounds, "^", markersize=9, color=FAILED, **style)
-        words = f"≥ {duration(max(bounds))}"
-        axes.text(x, max(bounds) + 0.05 * top, words, ha="center", va="bottom", size=10, path_effects=HALO, zorder=6)
+    axes.plot([x] * len(bounds), bounds, "^", markersize=9, color=FAILED, **style)
 
 
 def _draw_void(axes: Axes, x: float, top: float, colour: str, *, alone: bool) -> None:

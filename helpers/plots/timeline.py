@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from helpers.errors import InputError
-from helpers.plots.packing import Packed, Request, covered_share, pack, requests
+from helpers.plots.packing import Packed, Request, covered_share, pack, requests, settled_ms
 from helpers.plots.picture import (
     FAILED,
     FAINT,
@@ -97,18 +97,21 @@ class Window:
 
 @drawn
 def timeline_plot(
-    frame: pd.DataFrame, *, start_ms: float = 0.0, length_ms: float = 400.0, workers: Sequence[int] = ()
+    frame: pd.DataFrame, *, start_ms: float | None = None, length_ms: float = 400.0, workers: Sequence[int] = ()
 ) -> Picture:
     """Requests in flight above (a row each), and below them the same requests in their workers' lanes.
 
-    `frame` has the columns worker (pid), sent_ms, handled_ms, started_ms, done_ms, outcome; a stamp that does not exist
-    is NaN. `workers` fixes the colours where not every worker of the launch occurs in the frame. Where more than 300
-    requests fall into the window it is shortened, which the picture says. Raises InputError for a missing column or an
-    empty length.
+    `frame` is LoadResult.frame(), or another with the columns worker (pid), sent_ms, handled_ms, started_ms, done_ms
+    and outcome; a stamp that does not exist is NaN. By default the picture starts as soon as every connection of the
+    frame has sent: before that, requests from the warm-up are in flight that the frame does not hold. `workers` fixes
+    the colours where not every worker of the launch occurs in the frame. Where more than 300 requests fall into the
+    window it is shortened, which the picture says. Raises InputError for a missing column or an empty length.
     """
     if not length_ms > 0:
         raise InputError(f"length_ms={length_ms!r} is no stretch of time", "ask for some milliseconds, such as 400")
-    window = _window(requests(frame), start_ms, length_ms, workers)
+    found = requests(frame)
+    start_ms = settled_ms(found, length_ms) if start_ms is None else start_ms
+    window = _window(found, start_ms, length_ms, workers)
     rows_in = min(max(0.7, 0.17 * window.shown_rows), 4.2)
     lanes_in = sum(lane.height_in + 0.12 for lane in window.lanes)
     foot_in = FOOT + (PER_NOTE if window.cut_note else 0)

@@ -6,6 +6,8 @@ from helpers.errors import StartError
 
 TAIL_LINES = 12
 
+# The line in which a traceback ends: it follows an indented one, and is not a line of uvicorn's log.
+_EXCEPTION = r"^[ \t]+\S.*\n(?P<name>(?!(?:TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL):)[A-Za-z_][\w.]*(?:: .*)?)$"
 # Patterns of uvicorn's and Python's own messages, the most telling first; groups may be used in message and hint.
 _CAUSES: tuple[tuple[str, str, str], ...] = (
     (
@@ -25,7 +27,7 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"Application startup failed",
-        "the app's start-up (lifespan) failed",
+        "the app's start-up (lifespan) failed{exception}",
         "the traceback is in the last lines of its log; mend it, then start again",
     ),
     (
@@ -34,7 +36,7 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
         "start again, or leave out port= to get the next free one",
     ),
     (
-        r"^(?P<name>[\w.]*(?:Error|Exception|Exit|Interrupt)\b(?!:    ).*)$",  # not uvicorn's own "ERROR:    ..."
+        _EXCEPTION,
         "the app raised an exception: {name}",
         'the traceback is in the last lines of its log; `python -c "import {module_of_app}"` shows it too',
     ),
@@ -43,9 +45,14 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
 
 def start_error(log: str, *, app: str, app_dir: str, event: str) -> StartError:
     """The error for a launch that did not become ready; `event` says how it ended, where the log does not."""
-    words = {"app_dir": app_dir, "module_of_app": app.partition(":")[0]}
+    raised = re.findall(_EXCEPTION, log, re.MULTILINE)
+    words = {
+        "app_dir": app_dir,
+        "module_of_app": app.partition(":")[0],
+        "exception": f": {raised[-1]}" if raised else "",
+    }
     for pattern, message, hint in _CAUSES:
-        matches = list(re.finditer(pattern, log, re.IGNORECASE | re.MULTILINE))
+        matches = list(re.finditer(pattern, log, re.MULTILINE))
         if matches:
             words |= {key: value for key, value in matches[-1].groupdict().items() if value is not None}
             return StartError(f"{app!r} did not start: {message.format(**words)}", hint.format(**words), tail(log))

@@ -49,7 +49,7 @@ class Entry:
     def public(self) -> dict[str, int | str]:
         """The form of `python3 -m helpers servers --json`."""
         keys = ("pid", "port", "app", "workers", "owner_pid", "started_at", "url")
-        return {key: value for key, value in asdict(self).items() if key in keys}
+        return {key: getattr(self, key) for key in keys}
 
 
 def state_folder() -> Path:

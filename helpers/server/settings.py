@@ -106,7 +106,9 @@ def _cpus(cpus: int | Collection[int] | None) -> tuple[int, ...] | None:
     usable = sorted(os.sched_getaffinity(0))
     ids = [cpus] if isinstance(cpus, int) else cpus
     if not isinstance(ids, Collection) or not all(isinstance(cpu, int) and not isinstance(cpu, bool) for cpu in ids):
-        raise InputError(f"cpus={cpus!r} is neither a number nor a set", "write cpus=1, or ids such as cpus={0}")
+        raise InputError(
+            f"cpus={cpus!r} is neither a number nor a set of numbers", "write cpus=1, or ids such as cpus={0}"
+        )
     wanted = tuple(usable[: max(cpus, 0)]) if isinstance(cpus, int) else tuple(sorted(set(cpus)))
     if not wanted:
         raise InputError(f"cpus={cpus!r} leaves no CPU to run on", f"this process may use {_listed(usable)}")

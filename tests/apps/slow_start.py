@@ -1,15 +1,8 @@
 """An app whose start-up takes longer than anybody waits."""
 
 import asyncio
-from contextlib import asynccontextmanager
-
-from fastapi import FastAPI
 
 
-@asynccontextmanager
-async def lifespan(app: FastAPI):
+async def app(scope, receive, send):
+    assert scope["type"] == "lifespan"
     await asyncio.sleep(60)
-    yield
-
-
-app = FastAPI(lifespan=lifespan)

@@ -121,13 +121,13 @@ def cap_log(path: str) -> None:
 
 
 def main() -> None:
-    lifeline().die_with_owner()
     settings = json.loads(Path(sys.argv[1]).read_text())
+    if settings["cpus"] is not None:  # before the first thread is started: it holds for those started later only
+        os.sched_setaffinity(0, settings["cpus"])
+    lifeline().die_with_owner()
     os.environ[SETTINGS_ENV] = f"{os.getpid()}:{sys.argv[1]}"
     sys.path[0] = settings["app_dir"]  # not this file's folder, as if the app's own script had been started
     sys.argv[1:] = []
-    if settings["cpus"] is not None:
-        os.sched_setaffinity(0, settings["cpus"])
     threading.Thread(target=cap_log, args=(settings["log"],), daemon=True, name="lab-log-cap").start()
 
     import uvicorn
