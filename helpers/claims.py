@@ -249,7 +249,10 @@ def _ratio(evidence: Evidence, *, workers: int, cpus: int) -> Ratio:
     users = evidence.grid.cells[0].users
     ratio = evidence.grid.ratio(Cell(workers, cpus, users), Cell(1, 1, users))
     if ratio.value is None or ratio.low is None:
-        raise MissingError("too few launches could be measured: " + "; ".join(evidence.grid.notes))
+        void = sum(run.void for run in evidence.grid.runs)
+        reasons = {reason for run in evidence.grid.runs if run.void for reason in run.result.reasons}
+        why = f"{void} of {len(evidence.grid.runs)} launches were void ({'; '.join(sorted(reasons)[:1])})"
+        raise MissingError(why)
     return ratio
 
 

@@ -1,8 +1,6 @@
 """The report of a run as one self-contained HTML page: verdicts, pictures with their tables, logs, settings."""
 
-import os
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helpers.errors import InputError, StoreError
+from helpers.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,7 +105,7 @@ class Section:
 def render(
     title: str, sections: Sequence[Section], *, subtitle: str = "", created_at: str | None = None, note: str = ""
 ) -> str:
-    """The page as one string: no script, no address outside itself, every text escaped.
+    """The page as one string (store.save_text keeps it): no script, no address outside itself, every text escaped.
 
     `note` stands in a box under the title (such as "a first look: ..."); `created_at` is now unless given.
     """
@@ -115,32 +113,6 @@ def render(
     kinds = [(section, [(type(block).__name__.lower(), block) for block in section.blocks]) for section in sections]
     return _template().render(
         title=title, subtitle=subtitle, note=note, sections=kinds, created_at=stamp, symbols=SYMBOLS
-    )
-
-
-def write(path: Path, html: str) -> Path:
-    """Write the page in one step, so that nobody sees half of it. Raises StoreError when it cannot be written."""
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(html)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        raise _unwritable(path, error) from error
-    return path
-
-
-def _unwritable(path: Path, error: OSError) -> StoreError:
-    reason = error.strerror or str(error)
-    return StoreError(
-        f"the report cannot be written to {path}: {reason}", "free some space, or choose a folder you own"
     )
 
 

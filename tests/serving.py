@@ -133,18 +133,18 @@ def processes_of(folder: Path) -> list[int]:
 
 
 OWNER = """
-import json, os, signal, sys, threading
+import json, os, sys
 from helpers.server.server import Server
 arguments, before, after = json.loads(sys.argv[1])
+print("up", flush=True)
 exec(before)
 server = Server(**arguments)
-print("up", flush=True)
-threading.Thread(target=lambda: sys.stdin.read() or os._exit(0), daemon=True).start()  # never outlives its test
 server.start()
 print(json.dumps({"pid": server.pid, "workers": server.worker_pids, "url": server.url, "notice": server.notice}),
       flush=True)
 exec(after)
-threading.Event().wait()
+sys.stdin.read()  # never outlives its test
+os._exit(0)
 """
 
 
@@ -190,6 +190,12 @@ class Owner:
             return [pid for pid in below if re.search(r"child/launch\.py", proc.describe(pid, limit=1000))]
 
         return await_true(launcher, message="no server was started")[0]
+
+    def tell(self, line: str) -> None:
+        """Hand it a line, for which it waits in `before` or `after`."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
 
     def kill(self) -> None:
         os.kill(self.process.pid, signal.SIGKILL)

@@ -40,7 +40,7 @@ class Check:
 class Facts:
     """What the checks need to know of a run; None where it could not be measured."""
 
-    engine_cores: float
+    engine_cores: float | None
     run_delay_share: float | None
     foreign_cores: float | None
     little: float | None  # users accounted for / users (closed model)
@@ -95,8 +95,10 @@ def _complete(facts: Facts) -> Check | None:
     return Check("complete", None, None, "", "void", f"The run ended early: {facts.incomplete}. Run it again.")
 
 
-def engine_cpu(cores: float) -> Check:
+def engine_cpu(cores: float | None) -> Check | None:
     """The generator itself must not be what limits the throughput."""
+    if cores is None:
+        return None
     verdict: Verdict = "void" if cores >= ENGINE_CPU_VOID else "warn" if cores >= ENGINE_CPU_WARN else "pass"
     why = f"The load generator used {cores:.0%} of a core"
     if verdict == "pass":

@@ -45,7 +45,7 @@ def watching(plan: Plan, bar: bool, on_progress: Watcher | None) -> Iterator[Cal
 
 @contextlib.contextmanager
 def _bar(plan: Plan, total_s: float) -> Iterator[Watcher]:
-    load = f"{plan.users} users" if plan.users is not None else f"{plan.rate_per_s:g}/s"
+    load = f"{plan.rate_per_s:g}/s" if plan.users is None else f"{plan.users} user{'s' if plan.users > 1 else ''}"
     layout = "{desc} |{bar}| {n:.1f}/{total:.1f} s{postfix}"
     with _tqdm()(total=total_s, desc=load, bar_format=layout, leave=False) as bar:
 

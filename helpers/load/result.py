@@ -201,9 +201,10 @@ class LoadResult:
         before, after = self.launch_before, self.launch_after
         lag_p99 = self.lag.at_most(0.99) if self.plan.model == "open" else None
         return Facts(
-            engine_cores=cpu.generator if cpu else 0.0,
+            engine_cores=cpu.generator if cpu else None,
             run_delay_share=cpu.run_delay_share if cpu else None,
-            foreign_cores=cpu.others if cpu and self.plan.local else None,
+            # what a process that ended had used counts as others', and cannot be told from theirs
+            foreign_cores=cpu.others if cpu and self.plan.local and not cpu.server_gone else None,
             little=self._little() if self.plan.users is not None and self.incomplete is None else None,
             lag_p99_ms=lag_p99,
             rest_lag_ms=self.rest_lag_ms,

@@ -19,12 +19,12 @@ def rows(result: "LoadResult") -> list[tuple[str, str]]:
     """The table's lines: what, and how much."""
     plan = result.plan
     window = f"{result.duration_s:g} s measured, after {plan.warmup_s:g} s of warm-up"
-    load = f"{plan.users} users, each waiting for its answer" if plan.users else f"{plan.rate_per_s:g} requests/s"
+    load = f"{plan.rate_per_s:g} requests/s" if plan.users is None else _users(plan.users)
     lines = [("load", f"{load}; {window}")]
     if result.verdict == "void":
         return lines
     lines += [
-        ("throughput", f"{result.achieved_per_s:.1f} answers/s (of {result.offered_per_s:.1f} requests/s offered)"),
+        ("throughput", f"{result.achieved_per_s:.1f} answers/s" + _offered(result)),
         ("errors", _errors(result)),
         ("response time", _latency(result.response)),
     ]
@@ -65,6 +65,14 @@ def _latency(latency: Latency) -> str:
     given = [f"{name} {shown(value)}" for name, value in parts if value is not None]
     missing = [name for name, value in parts if value is None]
     return ", ".join(given) + (f" (too few requests for {', '.join(missing)})" if missing else "")
+
+
+def _users(users: int) -> str:
+    return "1 user, waiting for each answer" if users == 1 else f"{users} users, each waiting for its answer"
+
+
+def _offered(result: "LoadResult") -> str:
+    return f" (of {result.offered_per_s:.1f} requests/s offered)" if result.plan.model == "open" else ""
 
 
 def _errors(result: "LoadResult") -> str:

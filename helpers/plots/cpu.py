@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from helpers.errors import InputError
+from helpers.load.cpu import CpuSplit
 from helpers.plots.picture import (
     INK,
     LINE,
@@ -55,6 +56,20 @@ class Bar:
     def total(self) -> float:
         """Cores' worth of all parts together."""
         return sum(part.cores for part in self.parts)
+
+
+def cpu_entry(label: str, split: CpuSplit) -> dict[str, Any]:
+    """What `cpu_plot` draws of one load test: `cpu_entry("1 worker", result.cpu)`."""
+    return {
+        "label": label,
+        "workers": split.workers,
+        "parent": split.rest_of_server,
+        "generator": split.generator,
+        "notebook": split.owner,
+        "others": split.others,
+        "steal": split.steal,
+        "idle": split.idle,
+    }
 
 
 @drawn

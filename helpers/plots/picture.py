@@ -153,7 +153,7 @@ class Picture(Figure):
 
     def _repr_html_(self) -> str:
         """A white card of its own, so that a dark notebook shows the same picture."""
-        cell = "padding:2px 10px;border-bottom:1px solid #d0d7de;text-align:right;color:#1f2328;background:#fff"
+        cell = f"padding:2px 10px;border-bottom:1px solid #d0d7de;text-align:right;color:{INK};background:#fff"
         return (
             f'<div style="background:#fff;color:{INK};border:1px solid #d0d7de;border-radius:8px;padding:8px;'
             f'max-width:{self.width_in * 110:.0f}px;box-sizing:border-box">'
@@ -161,7 +161,7 @@ class Picture(Figure):
             f'style="width:{self.width_in * 100:.0f}px;max-width:100%;height:auto;display:block;background:#fff">'
             f'<details style="color:{INK};font-size:13px;margin:4px 8px"><summary style="cursor:pointer">'
             f'the same as a table</summary><div style="overflow-x:auto">'
-            f"{table_html(self.table, cell_style=cell)}</div></details></div>"
+            f"{table_html(self.table, cell_style=f'{cell};white-space:nowrap')}</div></details></div>"
         )
 
     def __repr__(self) -> str:
@@ -247,6 +247,7 @@ def cell_text(value: object) -> str:
 def table_html(frame: pd.DataFrame, *, caption: str = "", cell_style: str = "") -> str:
     """A frame as an HTML table with header cells that say what they head; everything escaped."""
     style = f' style="{cell_style}"' if cell_style else ""
+    joined = ' style="border-collapse:collapse"' if cell_style else ""
     head = "".join(f'<th scope="col"{style}>{html.escape(str(name))}</th>' for name in frame.columns)
     body = []
     for row in frame.itertuples(index=False):
@@ -254,4 +255,4 @@ def table_html(frame: pd.DataFrame, *, caption: str = "", cell_style: str = "") 
         first = f'<th scope="row"{style}>{cells[0]}</th>' if cells else ""
         body.append(f"<tr>{first}{''.join(f'<td{style}>{cell}</td>' for cell in cells[1:])}</tr>")
     title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    return f"<table{joined}>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"

@@ -96,7 +96,9 @@ def table(rows: Sequence[Row]) -> pd.DataFrame:
         "verdict": "self-check",
     }
     order = sorted(rows, key=lambda row: (_place(row), row.get("repeat", 0)))
-    return pd.DataFrame([{name: row.get(key) for key, name in names.items()} for row in order], dtype=object)
+    frame = pd.DataFrame([{name: row.get(key) for key, name in names.items()} for row in order], dtype=object)
+    frame["launch"] = [row.get("repeat", 0) + 1 for row in order]  # people count from 1
+    return frame
 
 
 def _place(row: Row) -> tuple[int, int, int]:

@@ -1,6 +1,6 @@
 """The Python load generators that engine_cost.py compares with, each a short closed loop; and a tiny app for uvicorn.
 
-    python clients.py aiohttp|locust|httpx-each|httpx-shared URL USERS SECONDS      prints the number of requests
+python clients.py aiohttp|locust|httpx-each|httpx-shared URL USERS SECONDS      prints the number of requests
 """
 
 import asyncio
