@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from helpers import store
 from helpers.errors import InputError
-from helpers.store import RESULTS
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 CELL_TIMEOUT_S = 300
@@ -41,7 +41,7 @@ def find(names: Iterable[str] = ()) -> list[Path]:
     return found or series
 
 
-def execute(notebook: Path, *, into: Path = RESULTS / "notebooks", env: Mapping[str, str] | None = None) -> Executed:
+def execute(notebook: Path, *, into: Path | None = None, env: Mapping[str, str] | None = None) -> Executed:
     """Run one notebook whole, in its own folder and a kernel of its own, and write the copy with its outputs.
 
     `env` is added to the kernel's environment. A failing cell ends the run and is reported, not raised.
@@ -57,6 +57,7 @@ def execute(notebook: Path, *, into: Path = RESULTS / "notebooks", env: Mapping[
         kernel_name="python3",
         resources={"metadata": {"path": str(notebook.resolve().parent)}},
     )
+    into = store.RESULTS / "notebooks" if into is None else into
     into.mkdir(parents=True, exist_ok=True)
     copy = into / notebook.name
     error = ""

@@ -19,6 +19,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from helpers.venv import without_hosts
@@ -281,11 +282,12 @@ def test_a_venv_made_by_hand_is_completed(fresh: Project):
 
 def test_a_set_up_that_was_killed_is_mended_by_the_next(fresh: Project):
     process = fresh.start("doctor")
-    await_condition(lambda: (fresh.venv / "lab-unfinished").exists())
+    await_condition(lambda: psutil.Process(process.pid).children())
     process.send_signal(signal.SIGKILL)
     process.communicate()
     answer = fresh.run("doctor")
     assert answer.returncode == 0, answer.stderr
+    assert "waiting for it" in answer.stderr, "the step that the killed one had started was still at work"
     assert "an earlier set-up was interrupted" in answer.stderr
 
 

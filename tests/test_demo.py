@@ -87,7 +87,7 @@ def test_who_waits_for_whom(api, path, overlap):
     with under_load(api.url, path, users=4):
         time.sleep(1.0)  # what is done within a span of time is what is measured here
         done = sum(finished for _, finished in api.counts().values()) - before
-    assert (done >= 12) == overlap  # one at a time can do 5
+    assert (done >= 8) == overlap  # one at a time can do 5, four at a time 20
 
 
 def test_downstream_serves_a_few_at_a_time_and_the_api_waits_for_it():

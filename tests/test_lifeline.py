@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
@@ -78,16 +78,13 @@ def test_it_ends_with_an_owner_that_ends_in_any_other_way(ending):
 
 
 def test_the_child_lives_as_long_as_its_owner_not_as_the_thread_that_started_it():
+    ties = ExitStack()
     children = []
-    thread = threading.Thread(target=lambda: children.append(tied(SLEEPS).__enter__()))
+    thread = threading.Thread(target=lambda: children.append(ties.enter_context(tied(SLEEPS))))
     thread.start()
     thread.join()
-    (child,) = children
-    with pytest.raises(subprocess.TimeoutExpired):
-        child.process.wait(1.2)  # twice the time in which it looks at its parent
-    child.process.kill()
-    child.process.communicate()
-    child.cut()
+    with ties, pytest.raises(subprocess.TimeoutExpired):
+        children[0].process.wait(1.2)  # twice the time in which it looks at its parent
 
 
 @linux_only
@@ -189,8 +186,6 @@ def test_a_worker_ends_with_the_parent_that_started_it(occupied):
         "import os, re, time; from helpers import lifeline; lifeline.die_with_parent(os.getppid());"
         f" print('tied', flush=True); {occupied}"
     )
-    with owner_of("print('never')") as (owner, _):
-        owner.wait(0.0) if owner.poll() is not None else None
     program = (
         "import subprocess, sys, time\n"
         "child = subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdout=subprocess.PIPE, text=True)\n"

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from helpers.errors import InputError, LabError, TargetError
+from helpers.load.plan import make_plan
 from helpers.load.run import Cancelled, EngineStopped, Progress, load_test
 from helpers.server.server import Server
 from tests.raw_servers import OK, reset, serve
@@ -388,3 +389,20 @@ def test_a_probe_whose_connection_breaks_is_tried_again_and_then_said() -> None:
             load_test(f"http://127.0.0.1:{listener.getsockname()[1]}/", users=1, progress=False)
         thread.join()
     assert len(tries) == 3
+
+
+def test_a_full_disk_ends_the_engine_with_a_word_instead_of_a_wrong_number() -> None:
+    with serve(answer_ok) as url:
+        plan = make_plan(url, users=2, duration=5, warmup=0)
+        job = {
+            "plan": plan.as_json(), "records": "/dev/full", "launch": None, "server_pids": [], "owner_pid": os.getpid(),
+        }  # fmt: skip
+        said = subprocess.run(
+            [sys.executable, "-m", "helpers.load.engine"], input=json.dumps(job) + "\n", cwd=PROJECT, text=True,
+            capture_output=True, timeout=10,
+        )  # fmt: skip
+    last = json.loads(said.stdout.splitlines()[-1])
+    assert last["event"] == "error"
+    assert "No space left" in last["message"]
+    assert "disk" in last["hint"]
+    assert said.returncode == 1

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -227,16 +228,17 @@ except PortError as error:
 
 
 @linux_only
-def test_port_80_without_rights(tmp_path):
-    tmp_path.chmod(0o777)
-    ran = subprocess.run(
-        [sys.executable, "-c", WITHOUT_RIGHTS, "80"],
-        cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(readable_by_all())},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+def test_port_80_without_rights():
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # pytest's own folder is closed to other users
+        os.chmod(folder, 0o777)
+        ran = subprocess.run(
+            [sys.executable, "-c", WITHOUT_RIGHTS, "80"],
+            cwd=ROOT,
+            env={**os.environ, "TMPDIR": folder},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
     with open("/proc/sys/net/ipv4/ip_unprivileged_port_start") as first:
         everybodys = int(first.read()) <= 80
     if everybodys or holds_the_right_to_bind():  # then the message is tested with a kernel that says no by itself
@@ -246,14 +248,6 @@ def test_port_80_without_rights(tmp_path):
     assert message == "port 80 cannot be used: this user may not listen there (Permission denied)"
     assert "below 1024" in hint
     assert "servers --stop" not in hint
-
-
-def readable_by_all():
-    import tempfile
-
-    folder = tempfile.mkdtemp(dir="/tmp")
-    os.chmod(folder, 0o777)
-    return folder
 
 
 def holds_the_right_to_bind():

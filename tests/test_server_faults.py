@@ -6,6 +6,7 @@ Each combination is tried 5 times in `test` and 30 times in `test --full`.
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -34,7 +35,7 @@ from tests.serving import (
     state_folder,
     under_load,
 )
-from tests.waiting import await_true
+from tests.waiting import await_still_true, await_true
 
 pytestmark = [
     pytest.mark.usefixtures("state_folder"),
@@ -251,7 +252,7 @@ def test_a_worker_killed_while_the_server_stops(trials):
         server = Server(workers=2, **BARE).start()
         victim, family = chance.choice(server.worker_pids), Family.of(server.pid, server.launch.port)
         with send_and_leave(server.url, "/sleep"):
-            thread = threading.Thread(target=server.stop, kwargs={"grace_s": 1.5})
+            thread = threading.Thread(target=server.stop, kwargs={"grace_s": 0.8})
             thread.start()
             pause(chance, 0.6)
             kill(victim)
@@ -281,7 +282,7 @@ def test_an_interrupt_of_the_owners_process_group_leaves_the_server_alone():
         told = owner.await_ready()
         os.killpg(owner.process.pid, signal.SIGINT)
         assert owner.process.stdout.readline() == "interrupted\n"
-        assert serves(told["url"])
+        await_still_true(lambda: serves(told["url"]), 1.5)
         assert all(proc.alive(pid) for pid in (told["pid"], *told["workers"]))
 
 
@@ -330,7 +331,8 @@ def test_a_pid_that_now_belongs_to_someone_else_is_never_signalled():
             assert registry.servers() == []
             assert launch_folders() == []
             registry.kill({innocent.pid: created - 100}, within_s=0.1)
-            assert proc.alive(innocent.pid, created)
+            with pytest.raises(subprocess.TimeoutExpired):
+                innocent.wait(0.5)
         finally:
             innocent.kill()
 
@@ -349,7 +351,8 @@ def test_a_server_whose_pid_was_given_to_someone_else_stops_without_touching_him
             running.pid = innocent.pid  # what the number would mean after it went round
             server.stop()
             assert server.state == "stopped"
-            assert innocent.poll() is None
+            with pytest.raises(subprocess.TimeoutExpired):
+                innocent.wait(0.5)
         finally:
             innocent.kill()
 
@@ -420,6 +423,70 @@ def test_a_foreign_uvicorn_that_takes_the_port_meanwhile_is_an_error_and_never_m
         assert server.state == "stopped"
         assert foreign.poll() is None
         assert get(f"http://127.0.0.1:{port}").header("x-launch-id") is None
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_stranger_who_listens_first_on_a_port_that_both_have_bound_is_noticed(workers, loop):
+    with bound_by_both() as (port, listen):
+        server = Server(workers=workers, port=port, loop=loop, **BARE)
+        errors = []
+        thread = threading.Thread(target=lambda: errors.append(raised_by(server.start)))
+        thread.start()
+        await_true(lambda: "process [" in server.log or not thread.is_alive())
+        listen()
+        thread.join()
+        assert isinstance(errors[0], StartError)
+        assert str(port) in errors[0].message
+        assert server.state == "stopped"
+
+
+def test_whoever_loses_such_a_race_goes_on_to_the_next_port():
+    with bound_by_both(ports.POSTS_PORT) as (port, listen):
+        server = Server(workers=2, **BARE)
+        thread = threading.Thread(target=server.start)
+        thread.start()
+        await_true(lambda: "process [" in server.log)
+        listen()
+        thread.join()
+        with server:
+            assert server.launch.port > port
+            assert get(server.url).header("x-launch-id") in {entry.launch for entry in registry.servers()}
+
+
+def raised_by(call):
+    with pytest.raises(LabError) as caught:
+        call()
+    return caught.value
+
+
+@contextmanager
+def bound_by_both(port: int = 0):
+    """A port bound by a stranger who does not listen yet, so that the server can bind it too; and his call to listen.
+
+    He answers as any web server does: with something, to everybody.
+    """
+    with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        stranger.bind(("127.0.0.1", port))
+        answering = threading.Thread(target=answer_everybody, args=(stranger,))
+
+        def listen():
+            stranger.listen()
+            answering.start()
+
+        yield stranger.getsockname()[1], listen
+        stranger.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
+        answering.join()
+
+
+def answer_everybody(stranger: socket.socket) -> None:
+    with suppress(OSError):
+        while True:
+            connection, _ = stranger.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi")
 
 
 def test_without_a_port_asked_for_a_lost_race_goes_on_to_the_next_one(monkeypatch):

@@ -16,3 +16,11 @@ def await_true(
         assert time.monotonic() < deadline, f"{message} (waited {within_s:g} s)"
         time.sleep(0.005)
     return value
+
+
+def await_still_true(condition: Callable[[], object], for_s: float, message: str = "it did not stay true") -> None:
+    """Fail with `message` as soon as `condition` is not true any more; return after `for_s` seconds."""
+    end = time.monotonic() + for_s
+    while time.monotonic() < end:
+        assert condition(), message
+        time.sleep(0.02)

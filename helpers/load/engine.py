@@ -25,7 +25,7 @@ from helpers.load.records import ABORTED, Recorder
 PROGRESS_EVERY_S = 0.25
 SWEEP_S = 0.005  # time-outs are noticed within this much
 SPARE_DESCRIPTORS = 64
-ON_FAILURE = "Check that the disk is not full, then run the test again; nothing of this run was kept."
+ON_FAILURE = "Check that the disk is not full, then run the test again."
 
 
 class CannotRun(Exception):
@@ -64,6 +64,11 @@ def _end_loudly(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
     """A mistake in a callback (the disk of the records is full) must not go on as a measurement."""
     tell("error", message=f"the load engine failed: {context.get('exception')!r}", hint=ON_FAILURE)
     os._exit(1)
+
+
+def _end_loudly_if_failed(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and task.exception():
+        _end_loudly(task.get_loop(), {"exception": task.exception()})
 
 
 def _allow_connections(connections: int) -> None:
@@ -106,35 +111,16 @@ class Engine:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_end_loudly)
         self._freeze_memory()
-        rest_lag_ns = 0
-        self._model: Closed | Open
-        if self._plan.users is not None:
-            self._model = Closed(self._shared, self._plan)
-        else:
-            pacer = Pacer(loop)
-            rest_lag_ns = await pacer.lag_at_rest_ns()
-            self._model = Open(self._shared, self._plan, pacer)
-        self._shared.model = self._model
+        rest_lag_ns = await self._choose_model(loop)
         background = [loop.create_task(self._sweep()), loop.create_task(self._progress())]
+        for task in background:
+            task.add_done_callback(_end_loudly_if_failed)
         tell("opening", connections=self._plan.connections)
         await self._open()
         self._phase = "warm-up"
         self._model.start()
         await asyncio.sleep(self._plan.warmup_s)
-        self._phase = "measuring"
-        before = self._snapshot()
-        begin_ns = clock_ns()
-        end_ns = self._model.stop_ns = begin_ns + int(self._plan.duration_s * 1e9)
-        tell(
-            "window",
-            t0_ns=begin_ns,
-            t1_ns=end_ns,
-            before=before,
-            rest_lag_ns=rest_lag_ns,
-            refused_pause_s=REFUSED_PAUSE_S,
-        )
-        await asyncio.sleep((end_ns - clock_ns()) / 1e9)
-        after = self._snapshot()
+        after = await self._measure(rest_lag_ns)
         self._phase = "draining"
         await self._drain()
         for task in background:
@@ -144,9 +130,38 @@ class Engine:
             "done",
             after=after,
             records=self._recorder.count,
-            workers={pid.decode(): index for pid, index in self._shared.workers.items()},
             errors=dict(self._shared.errors),
+            workers=self._worker_pids(),
         )
+
+    async def _choose_model(self, loop: asyncio.AbstractEventLoop) -> int:
+        """Make the model of the plan; returns how late this machine wakes a process at rest, where that matters."""
+        self._model: Closed | Open
+        rest_lag_ns = 0
+        if self._plan.users is not None:
+            self._model = Closed(self._shared, self._plan)
+        else:
+            pacer = Pacer(loop)
+            rest_lag_ns = await pacer.lag_at_rest_ns()
+            self._model = Open(self._shared, self._plan, pacer)
+        self._shared.model = self._model
+        return rest_lag_ns
+
+    async def _measure(self, rest_lag_ns: int) -> dict[str, Any]:
+        """The measured window: from a snapshot to a snapshot, and not a request is begun after its end."""
+        self._phase = "measuring"
+        before = self._snapshot()
+        begin_ns = clock_ns()
+        end_ns = self._model.stop_ns = begin_ns + int(self._plan.duration_s * 1e9)
+        tell(
+            "window", t0_ns=begin_ns, t1_ns=end_ns, before=before, rest_lag_ns=rest_lag_ns,
+            refused_pause_s=REFUSED_PAUSE_S,
+        )  # fmt: skip
+        await asyncio.sleep((end_ns - clock_ns()) / 1e9)
+        return self._snapshot()
+
+    def _worker_pids(self) -> dict[str, int]:
+        return {pid.decode(): index for pid, index in self._shared.workers.items()}
 
     @staticmethod
     def _freeze_memory() -> None:
@@ -193,7 +208,7 @@ class Engine:
                 phase=self._phase,
                 requests=self._recorder.count,
                 failed=self._recorder.failed,
-                workers={pid.decode(): index for pid, index in self._shared.workers.items()},
+                workers=self._worker_pids(),
             )
             await asyncio.sleep(PROGRESS_EVERY_S)
 

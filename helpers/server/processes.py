@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
@@ -55,7 +55,7 @@ class Processes:
 
     rows: tuple[Process, ...]
 
-    def __iter__(self) -> "Iterable[Process]":
+    def __iter__(self) -> Iterator[Process]:
         return iter(self.rows)
 
     def __len__(self) -> int:
@@ -83,10 +83,10 @@ class Processes:
         )
         return f'<pre style="line-height:1.5">{"<br>".join(lines)}</pre>'
 
-    def _walk(self) -> Iterable[tuple[str, Process]]:
+    def _walk(self) -> Iterator[tuple[str, Process]]:
         """Each process with the branches drawn before it, parents before children."""
 
-        def below(pid: int, stem: str) -> Iterable[tuple[str, Process]]:
+        def below(pid: int, stem: str) -> Iterator[tuple[str, Process]]:
             children = [row for row in self.rows if row.ppid == pid]
             for position, row in enumerate(children):
                 last = position == len(children) - 1
@@ -133,7 +133,7 @@ def ps(*options: str, only: Collection[int] | None = None) -> str:
     if program is None:
         raise StateError("there is no `ps` on this system", "install it (Debian: apt-get install procps)")
     done = subprocess.run([program, *options], capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 1):  # 1: no process matched, and the header is printed
+    if not done.stdout:  # where only no process matches, the exit code is 1 as well, but the header is printed
         raise StateError(
             f"`ps {' '.join(options)}` failed: {done.stderr.strip().splitlines()[0] if done.stderr else 'no reason'}",
             "its options differ between systems; `ps -ef` works on most",

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from helpers import proc
+from helpers.errors import StateError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,19 +97,25 @@ class _Look:
 
     @classmethod
     def take(cls, server: Watched) -> "_Look":
-        own, root, workers = os.getpid(), server.pid, server.worker_pids
-        below = proc.descendants(root)
+        own, below, workers = os.getpid(), _processes_of(server), server.worker_pids
         generator = [pid for pid in proc.descendants(own) if pid not in below and ENGINE in proc.describe(pid)]
         return cls(
             at_s=time.perf_counter(),
             busy_s=proc.machine_busy_s(),
             idle_s=proc.machine_idle_s(),
             workers=_used(workers),
-            parent=_used([pid for pid in (root, *below) if pid not in workers]),
+            parent=_used([pid for pid in below if pid not in workers]),
             generator=_used(generator),
             notebook=_used([own]),
             memory_mb={pid: (proc.pss_bytes(pid) or proc.rss_bytes(pid) or 0) / 2**20 for pid in workers},
         )
+
+
+def _processes_of(server: Watched) -> list[int]:
+    try:
+        return [server.pid, *proc.descendants(server.pid)]
+    except StateError:  # stopped in the middle of the measurement
+        return []
 
 
 def _used(pids: list[int]) -> dict[int, float]:

@@ -1,6 +1,6 @@
 """The Python load generators that engine_cost.py compares with, each a short closed loop; and a tiny app for uvicorn.
 
-python clients.py aiohttp|locust|httpx-each|httpx-shared URL USERS SECONDS      prints the number of requests
+python clients.py aiohttp|locust|httpx-each|httpx-shared URL USERS SECONDS      prints requests and CPU seconds
 """
 
 import asyncio
@@ -20,6 +20,16 @@ async def tiny_app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": BODY})
 
 
+Result = tuple[int, float]  # requests, CPU seconds
+
+
+async def loop(duration_s: float, requests: list[Callable[[], Awaitable[None]]]) -> Result:
+    """Each of `requests` over and over again, one after the other, all of them side by side."""
+    end_s, begin_cpu_s = time.monotonic() + duration_s, time.process_time()
+    counts = await asyncio.gather(*(until(end_s, request) for request in requests))
+    return sum(counts), time.process_time() - begin_cpu_s
+
+
 async def until(end_s: float, request: Callable[[], Awaitable[None]]) -> int:
     count = 0
     while time.monotonic() < end_s:
@@ -28,7 +38,7 @@ async def until(end_s: float, request: Callable[[], Awaitable[None]]) -> int:
     return count
 
 
-async def with_aiohttp(url: str, users: int, end_s: float) -> int:
+async def with_aiohttp(url: str, users: int, duration_s: float) -> Result:
     import aiohttp
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
@@ -37,29 +47,32 @@ async def with_aiohttp(url: str, users: int, end_s: float) -> int:
             async with session.get(url) as response:
                 await response.read()
 
-        return sum(await asyncio.gather(*(until(end_s, request) for _ in range(users))))
+        return await loop(duration_s, [request] * users)
 
 
-async def with_httpx(url: str, users: int, end_s: float, *, shared: bool) -> int:
+async def with_httpx(url: str, users: int, duration_s: float, *, shared: bool) -> Result:
     import httpx
 
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    clients = [httpx.AsyncClient(trust_env=False, limits=limits, timeout=60) for _ in range(1 if shared else users)]
+    clients = [
+        httpx.AsyncClient(trust_env=False, verify=False, limits=limits, timeout=60)
+        for _ in range(1 if shared else users)
+    ]
 
-    def user(client: httpx.AsyncClient) -> Awaitable[int]:
+    def user(client: httpx.AsyncClient) -> Callable[[], Awaitable[None]]:
         async def request() -> None:
             (await client.get(url)).raise_for_status()
 
-        return until(end_s, request)
+        return request
 
     try:
-        return sum(await asyncio.gather(*(user(clients[number % len(clients)]) for number in range(users))))
+        return await loop(duration_s, [user(clients[number % len(clients)]) for number in range(users)])
     finally:
         for client in clients:
             await client.aclose()
 
 
-def with_locust(url: str, users: int, end_s: float) -> int:
+def with_locust(url: str, users: int, duration_s: float) -> Result:
     """Locust's FastHttpUser as its own runner drives it, without its web page."""
     import gevent
     import locust.stats
@@ -78,11 +91,12 @@ def with_locust(url: str, users: int, end_s: float) -> int:
 
     environment = Environment(user_classes=[User])
     runner = environment.create_local_runner()
+    begin_cpu_s = time.process_time()
     runner.start(users, spawn_rate=users)
-    gevent.sleep(max(0.0, end_s - time.monotonic()))
-    count = environment.stats.total.num_requests
+    gevent.sleep(duration_s)
+    found = environment.stats.total.num_requests, time.process_time() - begin_cpu_s
     runner.quit()
-    return count
+    return found
 
 
 def main() -> None:
@@ -91,15 +105,14 @@ def main() -> None:
         import gevent.monkey
 
         gevent.monkey.patch_all()
-        print(with_locust(url, users, time.monotonic() + duration_s))
+        print(*with_locust(url, users, duration_s))
         return
-    end_s = time.monotonic() + duration_s
     work = {
-        "aiohttp": lambda: with_aiohttp(url, users, end_s),
-        "httpx-each": lambda: with_httpx(url, users, end_s, shared=False),
-        "httpx-shared": lambda: with_httpx(url, users, end_s, shared=True),
+        "aiohttp": lambda: with_aiohttp(url, users, duration_s),
+        "httpx-each": lambda: with_httpx(url, users, duration_s, shared=False),
+        "httpx-shared": lambda: with_httpx(url, users, duration_s, shared=True),
     }[kind]
-    print(asyncio.run(work()))
+    print(*asyncio.run(work()))
 
 
 if __name__ == "__main__":

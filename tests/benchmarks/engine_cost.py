@@ -3,8 +3,9 @@
     python tests/benchmarks/engine_cost.py              # the tables (about 10 minutes)
     python tests/benchmarks/engine_cost.py --quick      # 2 rounds of 2 s
 
-CPU time is that of the whole client process, user and system, start-up included. The server has the first core and the
-client the second; the rounds are interleaved, and the ratios are medians of the ratios within one round.
+CPU time is user and system, of the whole client process (wrk, hey, ab) or of the measured time (the engine and the
+other Python clients, whose start-up would flatter nobody's rate but spoil a short run). The server has the first core
+and the client the last; the rounds are interleaved, and the ratios are medians of the ratios within one round.
 """
 
 import argparse
@@ -27,6 +28,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
 from helpers.load.plan import make_plan  # noqa: E402
+from helpers.load.records import LAYOUT  # noqa: E402
+from helpers.load.run import load_test  # noqa: E402
 
 CLIENTS = Path(__file__).with_name("clients.py")
 USERS = 64
@@ -55,16 +58,11 @@ class Cost:
 Client = Callable[[str, int, float], Cost]
 
 
-def run_client(argv: list[str], count: Callable[[str], int], stdin: str = "") -> Cost:
-    """Run a client on its core to its end; `count` finds the number of requests in what it printed."""
-    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as told:
-        told.write(stdin)
-        told.seek(0)
+def run_client(argv: list[str], count: Callable[[str], int]) -> Cost:
+    """Run a client to its end; `count` finds the number of requests in what it printed."""
+    with tempfile.TemporaryFile("w+") as said:
         begin_s = time.monotonic()
-        process = subprocess.Popen(
-            ["taskset", "-c", str(CLIENT_CORE), *argv],
-            stdin=told, stdout=said, stderr=subprocess.DEVNULL, cwd=PROJECT, text=True,
-        )  # fmt: skip
+        process = subprocess.Popen(argv, stdout=said, stderr=subprocess.DEVNULL, cwd=PROJECT, text=True)
         _pid, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall_s = time.monotonic() - begin_s
@@ -79,23 +77,20 @@ def matched(pattern: str) -> Callable[[str], int]:
     return lambda text: sum(int(number) for number in re.findall(pattern, text))
 
 
-def engine(url: str, users: int, duration_s: float, rate: float | None = None, warmup_s: float = 0.0) -> Cost:
-    plan = make_plan(
-        url, users=None if rate else users, rate=rate, duration=duration_s, warmup=warmup_s, max_inflight=users,
-    )  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder:
-        job = {
-            "plan": plan.as_json(), "records": f"{folder}/records", "launch": None, "server_pids": [], "owner_pid": 1,
-        }  # fmt: skip
-        return run_client([sys.executable, "-m", "helpers.load.engine"], _engine_count, json.dumps(job) + "\n")
-
-
-def _engine_count(text: str) -> int:
-    return next(int(event["records"]) for event in map(json.loads, text.splitlines()) if event["event"] == "done")
+def engine(url: str, users: int, duration_s: float) -> Cost:
+    result = load_test(url, users=users, duration=duration_s, progress=False)
+    assert result.cpu is not None
+    return Cost(result.requests, result.cpu.generator * result.cpu.wall_s, result.duration_s)
 
 
 def python_client(kind: str) -> Client:
-    return lambda url, users, s: run_client([sys.executable, str(CLIENTS), kind, url, str(users), str(s)], int)
+    def run(url: str, users: int, s: float) -> Cost:
+        said: list[str] = []
+        argv = [sys.executable, str(CLIENTS), kind, url, str(users), str(s)]
+        cost = run_client(argv, lambda text: said.append(text) or int(text.split()[0]))  # type: ignore[func-returns-value]
+        return Cost(cost.requests, float(said[0].split()[1]), s)
+
+    return run
 
 
 def _ab(url: str, users: int, s: float) -> Cost:
@@ -230,8 +225,6 @@ def growth(url: str, rounds: int, duration_s: float) -> None:
 
 def paced(url: str, users: int, rate: float, duration_s: float) -> float:
     """us per request of `users` who think, so that together they send `rate` per second; the window alone."""
-    from helpers.load.run import load_test
-
     result = load_test(url, users=users, think=users / rate, duration=duration_s, warmup=2 * users / rate + 0.5,
                        progress=False)  # fmt: skip
     if abs(result.achieved_per_s / rate - 1) > 0.2:  # the loop's timers have steps of 1 ms
@@ -242,14 +235,9 @@ def paced(url: str, users: int, rate: float, duration_s: float) -> float:
 
 def memory_and_start(url: str) -> None:
     """Bytes that a million records take in the reader, and the time from the call to the first request."""
-    import numpy as np
-
-    from helpers.load.records import LAYOUT
-    from helpers.load.run import load_test
-
     begin_ns = time.perf_counter_ns()
     result = load_test(url, users=1, duration=0.5, warmup=0, progress=False)
-    first_s = (int(np.min(result.records["sent_ns"])) - begin_ns) / 1e9
+    first_s = (int(result.records["sent_ns"].min()) - begin_ns) / 1e9
     peak = {s: engine_peak_mb(url, s) for s in (1.0, 10.0)}
     print(f"\nrecords: {LAYOUT.size} bytes each, {LAYOUT.size} MB a million, in a file; "
           f"peak {peak[1.0]:.1f} MB after 1 s, {peak[10.0]:.1f} MB after 10 s (target: +64 MB)")  # fmt: skip
@@ -272,6 +260,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", choices=("nginx", "uvicorn", "growth", "memory"))
     options = parser.parse_args()
+    os.sched_setaffinity(0, {CLIENT_CORE})  # whatever is started from here inherits it
     rounds, duration_s = (2, 2.0) if options.quick else (5, 5.0)
     if len(CORES) < 2:
         print("one core: client and server share it, so the rates mean little")
