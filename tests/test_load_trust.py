@@ -26,24 +26,31 @@ def wrk(url: str, duration_s: int) -> tuple[float, float]:
     return float(rate[1]), float(median[1]) * UNIT_MS[median[2]]
 
 
-def test_wrk_finds_the_same_throughput_and_median() -> None:
-    """Medians over interleaved rounds; more of them where something else keeps this machine busy meanwhile."""
-    rates: list[float] = []
-    medians: list[float] = []
-    with Server(workers=1) as server:
-        url = server.url + "/cpu?units=5"
-        while len(rates) < 3 or (len(rates) < 15 and not (agree(rates) and agree(medians))):
-            before = wrk(url, 1)
-            mine = load_test(url, users=USERS, duration=1, progress=False)
-            after = wrk(url, 1)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_wrk_finds_the_same_throughput_on_the_same_server(workers: int) -> None:
+    """Five bracketed rounds, always five: stopping when they agree would favour agreement."""
+    rates, medians = [], []
+    with Server(workers=workers) as server:
+        url = server.url + "/cpu"
+        for _ in range(5):
+            before = spread_wrk(server, url)
+            mine = load_test(url, users=USERS, duration=1.5, progress=False)
+            after = spread_wrk(server, url)
             rates.append(mine.achieved_per_s / statistics.fmean((before[0], after[0])))
             medians.append(float(mine.p50_ms or 0) / statistics.fmean((before[1], after[1])))
-    assert agree(rates), rates
-    assert agree(medians), medians
+    assert abs(statistics.median(rates) - 1) <= 0.1, rates
+    assert abs(statistics.median(medians) - 1) <= 0.1, medians
 
 
-def agree(ratios: list[float]) -> bool:
-    return abs(statistics.median(ratios) - 1) <= 0.1
+def spread_wrk(server: Server, url: str) -> tuple[float, float]:
+    """A run of wrk whose connections reached all workers: it opens them at once, and then one may get nearly all."""
+    for _ in range(8):
+        before = server.counts()
+        measured = wrk(url, 1)
+        answers = [finished - before[pid][1] for pid, (_, finished) in server.counts().items()]
+        if max(answers) <= 0.6 * sum(answers) or len(answers) == 1:
+            return measured
+    return measured
 
 
 def grid_cell(workers: int, **options: object) -> LoadResult:
@@ -63,10 +70,12 @@ def test_undisturbed_runs_do_not_cry_wolf() -> None:
 @pytest.mark.full
 def test_a_skewed_measurement_never_passes() -> None:
     """Opened in one burst, the connections often land on one worker: exactly then the verdict must not be pass."""
-    for result in [grid_cell(2, burst=True) for _ in range(20)]:
-        if max(result.worker_share.values()) > 0.75:
-            assert result.verdict != "pass"
-        else:
+    results = [grid_cell(2, burst=True) for _ in range(20)]
+    skewed = [result for result in results if max(result.worker_share.values()) > 0.75]
+    print(f"{len(skewed)} of {len(results)} launches were skewed")
+    assert all(result.verdict != "pass" for result in skewed)
+    for result in results:
+        if result not in skewed:
             assert next(check for check in result.checks if check.name == "worker share").verdict == "pass"
 
 

@@ -15,6 +15,7 @@ from helpers.errors import InputError, LabError, PortError, StartError, StateErr
 from helpers.server import ports, registry
 from helpers.server.server import Server
 from tests.serving import APPS, BARE, ROOT, free_port, get, launch_folders, processes_of, state_folder
+from tests.waiting import await_true
 
 __all__ = ["state_folder"]
 linux_only = pytest.mark.skipif(not proc.LINUX, reason="a Linux mechanism")
@@ -416,6 +417,16 @@ def test_scaling_a_server_with_one_worker():
         assert caught.value.message.startswith("a server started with workers=1 cannot be scaled")
         assert "relaunch(workers=2)" in caught.value.hint
         assert server.state == "ready"
+
+
+@linux_only
+def test_scaling_a_server_that_has_died():
+    with Server(workers=2, **BARE) as server:
+        os.kill(server.pid, 9)
+        await_true(lambda: server.state == "died")
+        with pytest.raises(StateError, match="the server has died") as caught:
+            server.scale(3)
+        assert "start()" in caught.value.hint
 
 
 @pytest.mark.parametrize(

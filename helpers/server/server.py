@@ -101,6 +101,8 @@ class Server:
         workers = checked_workers(workers)
         with self._lock:
             running = self._require_running()
+            if running.over():
+                raise StateError("the server has died", "its log says how far it came; start() starts it again")
             if running.launch.workers == 1:
                 raise StateError(
                     "a server started with workers=1 cannot be scaled: it is one process without a supervisor",

@@ -21,6 +21,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 SETTINGS_ENV = "LAB_LAUNCH"
+OPEN_FILES = 16_384
 LOG_CAP_BYTES = 16 * 2**20
 LOG_KEPT_BYTES = 2**20
 LOG_LOOK_EVERY_S = 0.25
@@ -120,11 +121,24 @@ def cap_log(path: str) -> None:
             return
 
 
+def allow_many_connections() -> None:
+    """Raise the soft limit of open files: with the usual 1,024 a thousand waiting users would not fit."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if wanted > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def main() -> None:
     settings = json.loads(Path(sys.argv[1]).read_text())
     if settings["cpus"] is not None:  # before the first thread is started: it holds for those started later only
         os.sched_setaffinity(0, settings["cpus"])
     lifeline().die_with_owner()
+    allow_many_connections()
     os.environ[SETTINGS_ENV] = f"{os.getpid()}:{sys.argv[1]}"
     sys.path[0] = settings["app_dir"]  # not this file's folder, as if the app's own script had been started
     sys.argv[1:] = []
