@@ -38,7 +38,7 @@ def state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     # another range of ports than the post's: whoever else works on this machine does not share this folder's locks
     monkeypatch.setattr(ports, "POSTS_PORT", random.randrange(20_000, 30_000))
     yield registry.state_folder()
-    assert registry.servers() == []  # clears away what a killed owner has left
+    await_true(lambda: registry.servers() == [], 3, "a server runs on")  # clears away what a killed owner has left
     assert launch_folders() == []
 
 
@@ -134,8 +134,9 @@ def processes_of(folder: Path) -> list[int]:
 
 OWNER = """
 import json, os, sys
+from helpers.server import ports
 from helpers.server.server import Server
-arguments, before, after = json.loads(sys.argv[1])
+ports.POSTS_PORT, arguments, before, after = json.loads(sys.argv[1])
 print("up", flush=True)
 exec(before)
 server = Server(**arguments)
@@ -156,7 +157,7 @@ class Owner:
 
     def __init__(self, *, before: str = "", after: str = "", **arguments: Any) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", OWNER, json.dumps([{**BARE, **arguments}, before, after])],
+            [sys.executable, "-c", OWNER, json.dumps([ports.POSTS_PORT, {**BARE, **arguments}, before, after])],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -18,8 +18,14 @@ from tests.tools import require
 from tests.waiting import await_true
 
 __all__ = ["state_folder"]
-pytestmark = pytest.mark.usefixtures("state_folder")
 linux_only = pytest.mark.skipif(not proc.LINUX, reason="only Linux tells")
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """A server with two workers, for the tests that only look."""
+    with Server(workers=2, **BARE) as server:
+        yield server
 
 
 def roles(server):
@@ -49,10 +55,9 @@ def test_n_workers_are_a_parent_a_resource_tracker_and_n_processes(workers):
             assert not any("uvicorn" in row.command or "bare" in row.command for row in table.with_role("worker"))
 
 
-def test_the_roles_are_found_from_the_command_lines_alone():
-    with Server(workers=2, **BARE) as server:
-        found = sorted(row.role for row in processes(server.pid, over_s=0.01))
-        assert found == ["parent", "resource tracker", "worker", "worker"]
+def test_the_roles_are_found_from_the_command_lines_alone(pair):
+    found = sorted(row.role for row in processes(pair.pid, over_s=0.01))
+    assert found == ["parent", "resource tracker", "worker", "worker"]
 
 
 def test_a_worker_that_was_replaced_shows_under_its_new_pid():
@@ -79,13 +84,12 @@ def test_what_each_costs_is_told():
                 assert row.core in range(os.cpu_count())
 
 
-def test_the_table_is_a_data_frame_too():
-    with Server(workers=2, **BARE) as server:
-        frame = server.processes().frame()
-        assert list(frame.columns) == [
-            "pid", "ppid", "role", "threads", "cpu_percent", "rss_mb", "pss_mb", "core", "command",
-        ]  # fmt: skip
-        assert set(frame[frame.role == "worker"].pid) == set(server.worker_pids)
+def test_the_table_is_a_data_frame_too(pair):
+    frame = pair.processes().frame()
+    assert list(frame.columns) == [
+        "pid", "ppid", "role", "threads", "cpu_percent", "rss_mb", "pss_mb", "core", "command",
+    ]  # fmt: skip
+    assert set(frame[frame.role == "worker"].pid) == set(pair.worker_pids)
 
 
 def test_a_process_that_is_gone_has_an_empty_table():
@@ -134,24 +138,22 @@ def test_the_tree_as_html_says_what_each_is_for():
 
 
 @linux_only
-def test_parent_and_workers_hold_one_socket_and_nobody_else_does():
-    with Server(workers=2, **BARE) as server:
-        held = listening_sockets(server.launch.port)
-        assert {socket.pid for socket in held} == {server.pid, *server.worker_pids}
-        assert len({socket.inode for socket in held}) == 1
-        assert os.readlink(f"/proc/{held[0].pid}/fd/{held[0].fd}") == f"socket:[{held[0].inode}]"
-    assert listening_sockets(server.launch.port) == []
+def test_parent_and_workers_hold_one_socket_and_nobody_else_does(pair):
+    held = listening_sockets(pair.launch.port)
+    assert {socket.pid for socket in held} == {pair.pid, *pair.worker_pids}
+    assert len({socket.inode for socket in held}) == 1
+    assert os.readlink(f"/proc/{held[0].pid}/fd/{held[0].fd}") == f"socket:[{held[0].inode}]"
+    assert listening_sockets(1) == []
 
 
 @linux_only
-def test_ps_as_the_post_calls_it_does_not_show_a_server_without_terminal_and_ps_ef_does():
+def test_ps_as_the_post_calls_it_does_not_show_a_server_without_terminal_and_ps_ef_does(pair):
     require("ps")
-    with Server(workers=2, **BARE) as server:
-        pids = [each.pid for each in server.processes(over_s=0.01)]
-        assert ps("-aF", only=pids).splitlines()[1:] == []
-        everybody = ps("-eF", only=pids)
-        assert everybody.splitlines()[0].split()[:3] == ["UID", "PID", "PPID"]
-        assert [int(line.split()[1]) for line in everybody.splitlines()[1:]] == sorted(pids)
+    pids = [each.pid for each in pair.processes(over_s=0.01)]
+    assert ps("-aF", only=pids).splitlines()[1:] == []
+    everybody = ps("-eF", only=pids)
+    assert everybody.splitlines()[0].split()[:3] == ["UID", "PID", "PPID"]
+    assert [int(line.split()[1]) for line in everybody.splitlines()[1:]] == sorted(pids)
 
 
 def test_ps_tells_of_every_process_unless_it_is_told_which():
@@ -197,8 +199,8 @@ def test_the_sampler_finds_who_works():
 
 
 @linux_only
-def test_an_idle_server_uses_nothing_and_the_sampler_next_to_nothing():
-    with Server(workers=2, **BARE) as server, Sampler(server, every_s=0.1) as sampler:
+def test_an_idle_server_uses_nothing_and_the_sampler_next_to_nothing(pair):
+    with Sampler(pair, every_s=0.1) as sampler:
         before = time.thread_time(), time.process_time()
         await_true(lambda: len(sampler.samples) >= 20, 15)
         used = time.process_time() - before[1] - (time.thread_time() - before[0])
@@ -206,11 +208,11 @@ def test_an_idle_server_uses_nothing_and_the_sampler_next_to_nothing():
         assert used / (20 * 0.1) < 0.1  # at 10 looks a second; the default is 4
 
 
-def test_the_samples_are_a_data_frame_with_a_column_per_worker():
-    with Server(workers=2, **BARE) as server, Sampler(server, every_s=0.05) as sampler:
+def test_the_samples_are_a_data_frame_with_a_column_per_worker(pair):
+    with Sampler(pair, every_s=0.05) as sampler:
         await_true(lambda: len(sampler.samples) >= 2)
         frame = sampler.frame()
-        assert {str(pid) for pid in server.worker_pids} <= set(frame.columns)
+        assert {str(pid) for pid in pair.worker_pids} <= set(frame.columns)
         assert {"at_s", "parent", "generator", "notebook", "others", "idle"} <= set(frame.columns)
         assert frame.at_s.is_monotonic_increasing
 

@@ -61,7 +61,7 @@ class Family:
     def assert_gone(self) -> None:
         left = lambda: [pid for pid, created in self.members.items() if proc.alive(pid, created)]  # noqa: E731
         await_true(lambda: not left(), GONE_WITHIN_S, "processes of the launch live on")
-        await_true(lambda: can_be_bound(self.port), GONE_WITHIN_S, f"port {self.port} is still taken")
+        await_true(lambda: can_be_bound(self.port), GONE_WITHIN_S, f"port {self.port}: {ports.taken_by(self.port)}")
 
 
 def kill(pid: int) -> None:
@@ -164,7 +164,7 @@ def test_the_launcher_killed_while_it_starts(trials):
             assert isinstance(errors[0], StartError)
             assert "ended with exit code -9" in errors[0].message
         else:  # it was ready before the blow
-            assert server.state == "died"
+            await_true(lambda server=server: server.state == "died")
             server.stop()
         assert launch_folders() == []
 
@@ -393,8 +393,8 @@ def test_a_damaged_entry_is_left_alone_while_young_and_cleared_away_when_old():
 @pytest.mark.parametrize("rounds", [4, pytest.param(20, marks=pytest.mark.full)])
 def test_two_owners_that_race_for_one_port_each_get_a_server_of_their_own(rounds):
     for _ in range(rounds):
-        aim = f"from helpers.server import ports; ports.POSTS_PORT = {ports.POSTS_PORT}; sys.stdin.readline()"
-        with Owner(workers=2, before=aim) as one, Owner(workers=2, before=aim) as two:
+        wait = "sys.stdin.readline()"
+        with Owner(workers=2, before=wait) as one, Owner(workers=2, before=wait) as two:
             for owner in (one, two):
                 owner.tell("go")
             told = [one.await_ready(), two.await_ready()]
@@ -430,7 +430,7 @@ def test_a_stranger_who_listens_first_on_a_port_that_both_have_bound_is_noticed(
     with bound_by_both() as (port, listen):
         server = Server(workers=2, port=port, loop=loop, **BARE)
         errors = []
-        thread = threading.Thread(target=lambda: errors.append(raised_by(server.start)))
+        thread = threading.Thread(target=lambda: errors.append(raised_by(server.start)), daemon=True)
         thread.start()
         await_true(lambda: "Started parent process" in server.log)
         listen()
@@ -468,7 +468,7 @@ def bound_by_both(port: int = 0):
     with socket.socket() as stranger:
         stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         stranger.bind(("127.0.0.1", port))
-        answering = threading.Thread(target=answer_everybody, args=(stranger,))
+        answering = threading.Thread(target=answer_everybody, args=(stranger,), daemon=True)
 
         def listen():
             stranger.listen()
@@ -476,7 +476,7 @@ def bound_by_both(port: int = 0):
 
         yield stranger.getsockname()[1], listen
         stranger.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
-        answering.join()
+        answering.join(5)
 
 
 def answer_everybody(stranger: socket.socket) -> None:

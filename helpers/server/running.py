@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import time
 import weakref
@@ -66,7 +67,7 @@ class Running:
         except BaseException:
             if hasattr(self, "child"):
                 self.child.cut()
-            registry.remove(self.id)
+            shutil.rmtree(self.folder, ignore_errors=True)
             raise
 
     @property
@@ -257,4 +258,4 @@ def _drop(child: lifeline.Child, folder: Path, owner: int) -> None:
     if child.process.poll() is None:
         child.process.kill()
     child.process.wait()
-    registry.remove(folder.name.removeprefix("launch-"))
+    shutil.rmtree(folder, ignore_errors=True)

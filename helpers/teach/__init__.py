@@ -1,1 +1,0 @@
-"""What only a notebook needs: predictions, exercises, the class."""
