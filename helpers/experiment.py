@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from helpers.errors import InputError
-from helpers.load.plan import Seconds
+from helpers.load.plan import Seconds, make_plan
 from helpers.load.result import LoadResult
 from helpers.load.run import load_test
 from helpers.machine import fingerprint, usable_cpus
 from helpers.progress import progress_bar
+from helpers.server.ports import POSTS_PORT
 from helpers.server.server import Server
 
 if TYPE_CHECKING:
@@ -228,7 +229,10 @@ def sweep(
     if not cells or repeats < 1:
         raise InputError(f"a sweep of {len(cells)} cells with {repeats} repeats measures nothing", "give at least one")
     order = [(cell, repeat) for repeat in range(repeats) for cell in (cells if repeat % 2 == 0 else cells[::-1])]
-    load = {"duration": duration, "timeout": timeout, "burst": burst}
+    load: dict[str, Any] = {"duration": duration, "timeout": timeout, "burst": burst}
+    for cell in cells:  # a bad value is refused now, not after the cells before it
+        Server(app, workers=cell.workers, cpus=cell.cpus, **(server or {}))
+        make_plan(f"http://127.0.0.1:{POSTS_PORT}{path}", users=cell.users, **load)
     runs: list[Run] = []
     notes: list[str] = []
     for cell, repeat in progress_bar(order, "launches", shown=progress):

@@ -1,6 +1,7 @@
 """What holds for every test: no process that it started outlives it."""
 
 import os
+import signal
 import sys
 import time
 import uuid
@@ -14,6 +15,8 @@ GRACE_S = 3.0
 
 
 def pytest_configure() -> None:
+    # A run in the background of a script inherits "interrupts are ignored", and so would every process under test.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     name, value = TOKEN.split("=")
     os.environ[name] = value
 

@@ -74,8 +74,8 @@ def test_without_a_downstream_service_it_says_what_to_start(api):
 
 
 def test_the_work_is_fixed_not_the_time(api):
-    units = {units: min(took_s(api, f"/cpu?units={units}") for _ in range(5)) for units in (50, 200)}
-    assert 2.5 < units[200] / units[50] < 5.5
+    units = {units: min(took_s(api, f"/cpu?units={units}") for _ in range(9)) for units in (50, 200)}
+    assert 2 < units[200] / units[50] < 8  # a spin "until 10 ms have passed" would give 1
 
 
 @pytest.mark.parametrize(

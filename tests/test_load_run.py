@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from helpers import proc
 from helpers.errors import InputError, LabError, TargetError
 from helpers.load.plan import make_plan
 from helpers.load.run import Cancelled, EngineStopped, Progress, load_test
@@ -28,7 +29,8 @@ def answer_ok(client: socket.socket, _number: int) -> None:
 
 
 def engines() -> list[int]:
-    return [child.pid for child in psutil.Process().children() if "helpers.load.engine" in " ".join(child.cmdline())]
+    below = proc.descendants(os.getpid())
+    return [pid for pid in below if proc.alive(pid) and "helpers.load.engine" in proc.describe(pid)]
 
 
 BAD = [

@@ -3,6 +3,7 @@
 import re
 import statistics
 import subprocess
+import time
 
 import pytest
 
@@ -10,43 +11,53 @@ from helpers.load.result import LoadResult
 from helpers.load.run import load_test
 from helpers.server.server import Server
 from tests.tools import require
+from tests.waiting import await_true
 
 USERS = 64
-UNIT_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
 
-def wrk(url: str, duration_s: int) -> tuple[float, float]:
-    """Requests per second and the median in ms."""
-    command = [require("wrk"), "-t1", f"-c{USERS}", f"-d{duration_s}s", "--latency", url]
+def wrk(url: str, duration_s: int) -> float:
+    """Requests per second."""
+    command = [require("wrk"), "-t1", f"-c{USERS}", f"-d{duration_s}s", url]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
-    median = re.search(r"50%\s+([\d.]+)(us|ms|s)\b", said)
     assert rate, said
-    assert median, said
-    return float(rate[1]), float(median[1]) * UNIT_MS[median[2]]
+    return float(rate[1])
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_wrk_finds_the_same_throughput_on_the_same_server(workers: int) -> None:
-    """Five bracketed rounds, always five: stopping when they agree would favour agreement."""
-    rates, medians = [], []
+    """Five bracketed rounds, always five: stopping when they agree would favour agreement.
+
+    Throughput alone: in which order a saturated worker takes up 64 waiting connections is its own affair, and moves
+    the median by a third from run to run, for wrk as for us.
+    """
+    ratios = []
     with Server(workers=workers) as server:
-        url = server.url + "/cpu"
+        url = server.url + "/cpu?units=10"
         for _ in range(5):
             before = spread_wrk(server, url)
-            mine = load_test(url, users=USERS, duration=1.5, progress=False)
-            after = spread_wrk(server, url)
-            rates.append(mine.achieved_per_s / statistics.fmean((before[0], after[0])))
-            medians.append(float(mine.p50_ms or 0) / statistics.fmean((before[1], after[1])))
-    assert abs(statistics.median(rates) - 1) <= 0.1, rates
-    assert abs(statistics.median(medians) - 1) <= 0.1, medians
+            settled(server)
+            mine = load_test(url, users=USERS, duration=2, progress=False)
+            ratios.append(mine.achieved_per_s / statistics.fmean((before, spread_wrk(server, url))))
+    assert abs(statistics.median(ratios) - 1) <= 0.1, ratios
 
 
-def spread_wrk(server: Server, url: str) -> tuple[float, float]:
+def settled(server: Server) -> None:
+    """Wait until it is through with what was sent to it: wrk hangs up on 64 requests that are still worked on."""
+
+    def quiet() -> bool:
+        return all(started == finished for started, finished in server.counts().values())
+
+    await_true(lambda: quiet() and not time.sleep(0.05) and quiet(), 10, "the server does not come to rest")
+
+
+def spread_wrk(server: Server, url: str) -> float:
     """A run of wrk whose connections reached all workers: it opens them at once, and then one may get nearly all."""
     for _ in range(8):
+        settled(server)
         before = server.counts()
-        measured = wrk(url, 1)
+        measured = wrk(url, 2)
         answers = [finished - before[pid][1] for pid, (_, finished) in server.counts().items()]
         if max(answers) <= 0.6 * sum(answers) or len(answers) == 1:
             return measured

@@ -218,8 +218,8 @@ def test_a_worker_killed_while_the_server_starts(trials):
         pause(chance, 0.2)
         kill(worker)
         thread.join()
+        await_true(lambda server=server, worker=worker: worker not in server.worker_pids)
         await_true(lambda server=server: server.state == "ready")
-        assert worker not in server.worker_pids
         assert serves(server.url)
         server.stop()
 
