@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 PINNING = hasattr(os, "sched_setaffinity")
 TRIES = 2  # a void measurement is taken once more, on a fresh launch
+NOTES_SHOWN = 2
 PUBLISHED_LAUNCHES = 5  # fewer launches per cell are a first look
 
 
@@ -199,7 +200,8 @@ class SweepResult:
             results = [run.result for run in self.runs if run.cell == cell and not run.void]
             speeds = ", ".join(f"{result.achieved_per_s:.0f}" for result in results) or "void"
             lines.append(f"  {cell!s:34} {speeds:>28} /s   {self.ratio(cell)}")
-        return "\n".join([*lines, *self.notes])
+        more = [f"and {len(self.notes) - NOTES_SHOWN} more such runs"] if len(self.notes) > NOTES_SHOWN else []
+        return "\n".join([*lines, *self.notes[:NOTES_SHOWN], *more])
 
     def _by_repeat(self, cell: Cell) -> dict[int, float]:
         return {run.repeat: run.result.achieved_per_s for run in self.runs if run.cell == cell and not run.void}

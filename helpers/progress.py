@@ -1,19 +1,27 @@
-"""Progress bars: a widget in a notebook that can show one, a line on stderr in a terminal."""
+"""Progress bars: a widget in a notebook that can show one, a line on stderr elsewhere."""
 
 import sys
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 
-def progress_bar(items: Sequence[Any] | None, what: str, *, shown: bool = True, **further: Any) -> Any:
-    """A tqdm bar over `items` (None: one that is moved by hand), at most four redraws a second."""
-    bar = _bar_class()
-    return bar(items, desc=what, disable=not shown, file=sys.stderr, mininterval=0.25, leave=False, **further)
+def progress_bar(items: Sequence[Any], what: str, *, shown: bool = True) -> Any:
+    """A bar over `items`, at most four redraws a second; it goes when it is done."""
+    # where the bar is a widget it takes no file
+    return bar_class()(items, desc=what, disable=not shown, file=sys.stderr, mininterval=0.25, leave=False)
 
 
-def _bar_class() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tqdm warns where ipywidgets is missing; the plain bar serves as well
-        from tqdm.auto import tqdm
-    return tqdm
+def bar_class() -> Any:
+    """tqdm's bar that fits: a widget only in a notebook that has widgets, else text."""
+    from tqdm import tqdm
+
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if type(shell).__name__ != "ZMQInteractiveShell":
+        return tqdm
+    try:
+        import ipywidgets  # noqa: F401
+    except ImportError:  # absent, or installed and broken
+        return tqdm
+    from tqdm.notebook import tqdm as widget
+
+    return widget

@@ -62,9 +62,19 @@ def leftovers(before: set[int]) -> list[psutil.Process]:
             process = psutil.Process(pid)
         except psutil.Error:
             continue
-        if is_ours(process):
+        if is_ours(process) and not of_a_fixture(process, before):
             found.append(process)
     return found
+
+
+def of_a_fixture(process: psutil.Process, before: set[int]) -> bool:
+    """Below a process that a longer-living fixture started before this test, such as a browser: its end is checked."""
+    try:
+        above = [parent.pid for parent in process.parents()]
+    except psutil.Error:
+        return False
+    ours = above[: above.index(os.getpid())] if os.getpid() in above else []
+    return any(pid in before for pid in ours)
 
 
 def is_ours(process: psutil.Process) -> bool:

@@ -91,7 +91,7 @@ def words(shown: Any) -> str:
 
 # --------------------------------------------------------------------------------------------------------- exercises
 
-SOCKETS = {"held": HELD, "workers": [A, B], "parent": PARENT}
+SOCKETS = {"held": HELD, "found": FOUND}
 EXERCISES: list[tuple[str, dict[str, Any], list[Any], list[Any]]] = [
     ("03.1", {"two": 4}, [6, 6.0, "6"], [4, 5, 8, 7]),
     ("03.2", {}, [1, 1.0, "1.0"], [2, 0.2, 0.1, 8, 5]),
@@ -199,7 +199,7 @@ def test_the_recap_follows_the_numbers() -> None:
     first = words(n03.recap(FOUND, {A: 7, B: 13}, load(), load(used=(0.9, 0.9)), HELD))
     assert "there were 4 ids; 2 of them answered requests: 72, 73" in first
     assert "0 of 192 requests failed" in first
-    assert "socket: 1, open in 3 processes" in first
+    assert "sockets of the server: 1, open in 3 processes" in first
     other = words(n03.recap(FOUND, {B: 20}, load(used=(0.5,)), load(used=(0.9, 0.9), failed=3), []))
     assert "1 of them answered requests: 73" in other
     assert "3 of 192 requests failed" in other

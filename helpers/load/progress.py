@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.load.plan import Plan
+from helpers.progress import bar_class
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def watching(plan: Plan, bar: bool, on_progress: Watcher | None) -> Iterator[Cal
 def _bar(plan: Plan, total_s: float) -> Iterator[Watcher]:
     load = f"{plan.rate_per_s:g}/s" if plan.users is None else f"{plan.users} user{'s' if plan.users > 1 else ''}"
     layout = "{desc} |{bar}| {n:.1f}/{total:.1f} s{postfix}"
-    with _tqdm()(total=total_s, desc=load, bar_format=layout, leave=False) as bar:
+    with bar_class()(total=total_s, desc=load, bar_format=layout, leave=False) as bar:
 
         def show(now: Progress) -> None:
             failed = f", {now.failed} failed" if now.failed else ""
@@ -55,18 +56,3 @@ def _bar(plan: Plan, total_s: float) -> Iterator[Watcher]:
             bar.update(min(now.elapsed_s, total_s) - bar.n)
 
         yield show
-
-
-def _tqdm() -> Any:
-    """The bar that fits: a widget only in a notebook that has widgets, else text on stderr."""
-    import importlib.util
-    import sys
-
-    from tqdm import tqdm
-
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    if type(shell).__name__ == "ZMQInteractiveShell" and importlib.util.find_spec("ipywidgets"):
-        from tqdm.notebook import tqdm as widget
-
-        return widget
-    return tqdm

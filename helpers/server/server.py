@@ -17,6 +17,8 @@ from helpers.server.runners import Launch
 from helpers.server.running import RaceLostError, Running
 from helpers.server.settings import checked, checked_workers
 
+_SAID: set[int] = set()
+
 State = Literal["stopped", "starting", "ready", "degraded", "stopping", "died"]
 LOST_RACES_MOST = 5
 
@@ -225,7 +227,10 @@ class Server:
         if not self._wanted.port and port != ports.POSTS_PORT:
             who = ports.taken_by(ports.POSTS_PORT)
             self.notice = f"port {ports.POSTS_PORT} is taken: {who}; using {port}"
-            print(self.notice, file=sys.stderr)
+            if port not in _SAID:  # once is enough for a sweep of twenty launches
+                _SAID.add(port)
+                # a notebook shows stderr in red, as if something had gone wrong
+                print(self.notice, file=sys.stdout if "ipykernel" in sys.modules else sys.stderr)
 
     def _launch(self, port: int) -> None:
         running = Running(replace(self._wanted, port=port))

@@ -1,0 +1,1 @@
+"""What only a notebook needs: predictions, exercises, the class."""

@@ -1,0 +1,1 @@
+"""The judges of the exercises, a module per notebook; importing one registers its judges."""

@@ -1,0 +1,27 @@
+"""A picture that fills while a sweep runs: `grid(at=..., on_run=LiveGrid())`."""
+
+from typing import Any
+
+from helpers.experiment import Run
+
+
+class LiveGrid:
+    """Called after each launch, it draws all launches so far into the same place of the page."""
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, Any]] = []
+        self._handle: Any = None
+
+    def __call__(self, run: Run) -> None:
+        from helpers.plots.grid import grid_plot
+
+        self._rows.append(run.row())
+        picture = grid_plot(self._rows, ceiling=None, first_look=True)
+        try:
+            from IPython.display import display
+        except ImportError:
+            return
+        if self._handle is None:
+            self._handle = display(picture, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update(picture)

@@ -1,0 +1,76 @@
+"""The first and the last cell of every notebook: says what is used here, helps with cells out of order, cleans up."""
+
+import os
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from helpers.experiment import PINNING, Pace, pace
+from helpers.machine import usable_cpus
+from helpers.server import registry
+from helpers.teach.widgets import html, show
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a notebook measures with: the pace (durations and repeats) and the cores it has."""
+
+    pace: Pace
+    cores: int
+    pinning: bool
+
+    @property
+    def both(self) -> bool:
+        """Whether one core can be compared with two here."""
+        return self.cores >= 2 and self.pinning
+
+    @property
+    def two_cores(self) -> int | None:
+        """What to give as `cpus=` for a server on two cores: as many of them as there are; None where all are taken."""
+        return min(2, self.cores) if self.pinning else None
+
+
+def begin() -> Session:
+    """Call it in the first cell. Prints one line; set LAB_PACE=quick before starting JupyterLab for shorter runs."""
+    at = pace()
+    cpus = usable_cpus()
+    session = Session(at, cpus.usable, PINNING)
+    parts = [f"pace: <b>{at.name}</b>", f"usable cores: <b>{cpus.usable}</b> ({escape(cpus.why)})"]
+    if at.first_look:
+        parts.append("results are a <b>first look</b>")
+    if cpus.usable < 2:
+        parts.append("with one core the difference between cores cannot be seen here; everything else can")
+    elif not PINNING:
+        parts.append("this system cannot bind a server to one core: that column stays empty")
+    _explain_missing_names()
+    show(html(" &nbsp;·&nbsp; ".join(parts)))
+    return session
+
+
+def finish() -> None:
+    """Call it in the last cell: stops what this notebook has running, and says what it stopped."""
+    mine = [entry for entry in registry.servers() if entry.owner_pid == os.getpid()]
+    for entry in mine:
+        registry.stop(entry)
+    stopped = ", ".join(f"{entry.url} (pid {entry.pid})" for entry in mine)
+    print(f"stopped: {stopped}" if mine else "nothing of this notebook is running")
+
+
+def _explain_missing_names() -> None:
+    """A cell run before the one that it builds on should say so, in words."""
+    try:
+        from IPython.core.getipython import get_ipython
+    except ImportError:
+        return
+    shell = get_ipython()
+    if shell is None:
+        return
+
+    def explain(shell: Any, kind: type[BaseException], error: NameError, trace: Any, tb_offset: Any = None) -> None:
+        shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
+        print(
+            f"`{error.name}` does not exist yet: a cell above makes it.\n"
+            'Run the cells above first: menu Run, "Run All Above Selected Cell".'
+        )
+
+    shell.set_custom_exc((NameError,), explain)  # type: ignore[no-untyped-call]

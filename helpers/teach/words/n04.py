@@ -1,0 +1,331 @@
+"""Notebook 04: its sentences, chosen by the numbers."""
+
+import math
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from helpers import store
+from helpers.errors import StoreError
+from helpers.experiment import Ratio, SweepResult, paired_ratio
+from helpers.machine import ProcessScaling
+from helpers.report import SYMBOLS
+from helpers.teach.outcomes import (
+    GAIN_FROM,
+    NO_GAIN_BELOW,
+    VOID,
+    cores_used,
+    ratio_in_words,
+    ratio_of,
+    sample,
+    times,
+    void_in_words,
+    without_two_cores,
+)
+from helpers.teach.widgets import html
+
+# The answers of the first prediction: what the grid bears out is one of them, or none clearly.
+CORES, WORKERS, EACH, TOGETHER = (
+    "the second core alone: about twice the answers, also with one worker",
+    "the second worker alone: about twice the answers, also on one core",
+    "each of them doubles it, and both make four times",
+    "neither alone, both together about twice",
+)
+NONE_CLEARLY = "none of them clearly"
+CLOSE_TO_CEILING = 0.85  # of what two bare processes gain
+FOUR_TIMES = 3.0  # two workers on two cores beyond this would be "each doubles it"
+
+
+# ------------------------------------------------------------------------------------------------------- the grid
+
+
+def pattern(sweep: SweepResult) -> str:
+    """Which answer of the first prediction the grid bears out."""
+    cores, workers, both = times(sweep, 1, 2), times(sweep, 2, 1), times(sweep, 2, 2)
+    if cores is None or workers is None or both is None:
+        return VOID
+    if both >= FOUR_TIMES:
+        return EACH
+    if cores >= GAIN_FROM:
+        return CORES
+    if workers >= GAIN_FROM:
+        return WORKERS
+    if both >= GAIN_FROM and max(cores, workers) < NO_GAIN_BELOW:
+        return TOGETHER
+    return NONE_CLEARLY
+
+
+def grid_in_words(sweep: SweepResult, ceiling: ProcessScaling) -> str:
+    """What the grid shows on this machine, against its own ceiling, for any outcome."""
+    both = times(sweep, 2, 2)
+    found = pattern(sweep)
+    if found == VOID or both is None:
+        return void_in_words(sweep) if len(sweep.cells) == 4 else without_two_cores(sweep)
+    cores, workers = times(sweep, 1, 2), times(sweep, 2, 1)
+    alone = f"A second core alone: {cores:.2f} times the answers. A second worker alone: {workers:.2f} times."
+    together = f"Both: <b>{both:.2f} times</b>, where two bare processes without any HTTP reach {ceiling.ratio:.2f}."
+    return f"{alone} {together} {_why(found, both, ceiling.ratio)}"
+
+
+def _why(found: str, both: float, most: float) -> str:
+    if found == TOGETHER and both >= CLOSE_TO_CEILING * most:
+        return (
+            "A worker runs Python on one core at a time, so the second core waits for a second worker, and the second"
+            " worker for a core. With both, the service comes as far as this machine goes: what is missing to 2 is"
+            " missing without FastAPI too."
+        )
+    if found == TOGETHER:
+        return (
+            "Neither helps by itself, both together do, but they stay below what the machine can do. What else wanted"
+            " a core meanwhile? The load generator did; look for it in the picture of the CPU time."
+        )
+    if found == NONE_CLEARLY and both < NO_GAIN_BELOW:
+        return (
+            "That contradicts the post. What would have to be true? Compare the ceiling: if two bare processes gain no"
+            " more, this machine has no second core to give at the moment."
+        )
+    return (
+        "That is not the post's pattern, or not clearly. What would have to be true? Compare the ceiling, the dots of"
+        " the single launches, and who used the CPU time below; then measure once more on a quiet machine."
+    )
+
+
+def intervals(sweep: SweepResult) -> Any:
+    """Every ratio of the grid with its interval, and what the interval lets one say."""
+    first, *others = sweep.cells
+    lines = []
+    for cell in others:
+        ratio = sweep.ratio(cell)
+        what = f"{_counted(cell.workers, 'worker')} on {_cores(cell.cpus)}"
+        lines.append(f"<li>{what}: <b>{ratio_in_words(ratio)}</b>{_interval_says(ratio)}</li>")
+    base = f"{_counted(first.workers, 'worker')} on {_cores(first.cpus)}"
+    few = " With two launches per cell it must be very wide; five are published." if _launches(sweep) == 2 else ""
+    return html(f"<p>Against {base}:</p><ul>{''.join(lines)}</ul>" + (f"<p>{few.strip()}</p>" if few else ""))
+
+
+def _interval_says(ratio: Ratio) -> str:
+    if ratio.low is None or ratio.high is None:
+        return ""
+    if ratio.low > 1 and ratio.high < NO_GAIN_BELOW:
+        return ": it lies above 1, but so little that a whole core or worker cannot be the reason"
+    if ratio.low > 1:
+        return ": it lies above 1, so it is a gain"
+    if ratio.high < 1:
+        return ": it lies below 1, so it is a loss"
+    return ": 1 lies inside it, so these launches cannot tell it from no change at all"
+
+
+def cpu_in_words(sweep: SweepResult) -> Any:
+    """How many cores' worth each number of workers used, and what the load generator took."""
+    one, two = cores_used(sweep, workers=1), cores_used(sweep, workers=2)
+    result = sample(sweep, workers=2)
+    if math.isnan(one) or math.isnan(two) or result is None or result.cpu is None:
+        return html(f"<p>{void_in_words(sweep)}</p>")
+    bias = (
+        f"The generator took {result.cpu.generator:.2f} cores' worth in the winning corner. It sits on the same cores,"
+        " so two workers can only look <i>worse</i> than they are."
+    )
+    return html(f"<p>One worker used <b>{one:.2f}</b> cores' worth, two workers used <b>{two:.2f}</b>. {bias}</p>")
+
+
+# -------------------------------------------------------------------------------------------- where the gain ends
+
+
+def three_in_words(three: SweepResult, grid: SweepResult) -> str:
+    """Three workers on two cores, against what two reached there."""
+    cpus = three.cells[0].cpus
+    ratio = ratio_of(three, 3, cpus)
+    two = _against_one_worker(grid, cpus)
+    used = cores_used(three, workers=3)
+    if ratio.value is None or math.isnan(used):
+        return void_in_words(three)
+    had = "" if two is None else f"; two workers had {two:.2f}"
+    says = f"Three workers on {_cores(cpus)}: {ratio_in_words(ratio)} the answers of one worker{had}."
+    spent = f" Together they used {used:.2f} cores' worth of CPU."
+    if cpus is None:
+        return says + spent + " This system cannot hold them to two cores: they use what there is."
+    if two is not None and ratio.value > NO_GAIN_BELOW * two:
+        return says + spent + " The third did add something: what else took CPU time while two were measured?"
+    return says + spent + f" {_cores(cpus).capitalize()} give no more than that, however many share them."
+
+
+def _against_one_worker(grid: SweepResult, cpus: int | None) -> float | None:
+    cells = {cell.workers: cell for cell in grid.cells if cell.cpus == cpus}
+    return grid.ratio(cells[2], cells[1]).value if {1, 2} <= set(cells) else None
+
+
+def response_ratio(sweep: SweepResult) -> Ratio:
+    """The last cell's median response time against the first one's, over pairs of launches."""
+    first, last = sweep.cells[0], sweep.cells[-1]
+    medians: dict[Any, dict[int, float]] = {first: {}, last: {}}
+    for run in sweep.runs:
+        if run.cell in medians and not run.void and isinstance(run.result.p50_ms, float):
+            medians[run.cell][run.repeat] = run.result.p50_ms
+    both = sorted(medians[first].keys() & medians[last].keys())
+    return paired_ratio([medians[first][each] for each in both], [medians[last][each] for each in both])
+
+
+def one_user_in_words(sweep: SweepResult) -> str:
+    """One user and two workers."""
+    ratio = response_ratio(sweep)
+    if ratio.value is None:
+        return void_in_words(sweep)
+    says = f"With two workers the median answer took {ratio_in_words(ratio)} as long as with one."
+    if ratio.value > 1 / NO_GAIN_BELOW:
+        return (
+            f"{says} One user has one request at a time, and one request is worked on by one worker: the other has"
+            " nothing to do. Workers shorten the queue, not the work."
+        )
+    return f"{says} That is faster than it should be: one request at a time cannot use two workers. Measure again."
+
+
+def sleep_in_words(sweep: SweepResult) -> str:
+    """An endpoint that waits, with one and with two workers."""
+    ratio = sweep.ratio(sweep.cells[-1])
+    used, result = cores_used(sweep, workers=1), sample(sweep, workers=1)
+    if ratio.value is None or result is None or math.isnan(used):
+        return void_in_words(sweep)
+    says = f"Two workers gave {ratio_in_words(ratio)} the answers of one"
+    if ratio.value < NO_GAIN_BELOW:
+        return (
+            f"{says}. While it awaits, a worker serves the others: one of them held {sweep.cells[0].users} requests at"
+            f" once, and needed {used:.2f} cores' worth of CPU for it. There was nothing that a second one could do."
+        )
+    return f"{says}, although one worker used only {used:.2f} cores' worth. Look at the share per worker, and repeat."
+
+
+# --------------------------------------------------------------------------------------------------- before you ship
+
+
+def counters_in_words(counters: Mapping[int, int], sent: int) -> Any:
+    """What each worker's own counter says after `sent` visits."""
+    each = " and ".join(f"worker {pid} says <b>{count}</b>" for pid, count in counters.items())
+    if len(counters) < 2:
+        return html(f"<p>{sent} visits: {each}.</p>")
+    if min(counters.values()) == 0:
+        return html(
+            f"<p>{sent} visits: {each}. This time one worker got them all, so its counter looks right. Run the cell"
+            " again: nobody promised it.</p>"
+        )
+    return html(
+        f"<p>{sent} visits: {each}. No counter says {sent}. Each process has its own copy of the variable, and which"
+        " one you read depends on who answers.</p>"
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ recap
+
+
+def seconds_per_answer(sweep: SweepResult, *, workers: int) -> float:
+    """CPU seconds that the workers spent on one answer; nan without a measurement."""
+    result = sample(sweep, workers=workers)
+    if result is None or not result.achieved_per_s:
+        return float("nan")
+    return cores_used(sweep, workers=workers) / result.achieved_per_s
+
+
+def cost_in_words(cost: float, *, workers: int, cores: int) -> str:
+    """What exercise 04.1 starts from."""
+    says = f"{VOID}: run the measurement above again" if math.isnan(cost) else f"{cost:.4f} CPU seconds"
+    return f"cost of one answer: {says}; workers: {workers}, cores: {cores}"
+
+
+def recap(
+    grid: SweepResult,
+    ceiling: ProcessScaling,
+    *,
+    three: SweepResult,
+    one_user: SweepResult,
+    sleep: SweepResult,
+    counters: Mapping[int, int],
+) -> Any:
+    """The recap of notebook 04, computed from the learner's own numbers."""
+    cpus = three.cells[0].cpus
+    lines = [
+        _recap_of_cores(grid),
+        _recap_of_both(grid, ceiling),
+        _line(f"Three workers on {_cores(cpus)}", ratio_of(three, 3, cpus), "the answers of one: cores are the limit"),
+        _line("One user, two workers: an answer took", response_ratio(one_user), "as long: there is no queue to share"),
+        _line("An endpoint that waits, two workers", sleep.ratio(sleep.cells[-1]), "the answers: the CPU was idle"),
+        _recap_of_counters(counters),
+    ]
+    look = "<p>All of it is a first look: few launches, short ones.</p>" if grid.first_look else ""
+    return html("<ul>" + "".join(f"<li>{line}</li>" for line in lines) + f"</ul>{look}")
+
+
+def _recap_of_cores(grid: SweepResult) -> str:
+    ratio, used = ratio_of(grid, 1, 2), cores_used(grid, workers=1)
+    if ratio.value is None or math.isnan(used):
+        return f"A second core for one worker: {VOID if grid.cells[-1].cpus == 2 else 'cannot be had here'}."
+    return f"A second core for one worker: {ratio_in_words(ratio)} the answers; it used {used:.2f} cores' worth."
+
+
+def _recap_of_both(grid: SweepResult, ceiling: ProcessScaling) -> str:
+    both = times(grid, 2, 2)
+    if both is None:
+        return f"Two workers on two cores: {VOID}." if len(grid.cells) == 4 else without_two_cores(grid)
+    if both < NO_GAIN_BELOW:
+        return f"Both together gave only {both:.2f} times here, the bare processes {ceiling.ratio:.2f}: find out why."
+    part = both / ceiling.ratio
+    return (
+        f"Two workers on two cores: <b>{ratio_in_words(ratio_of(grid, 2, 2))}</b> the answers of <i>this</i> endpoint,"
+        f" {part:.0%} of this machine's own ceiling of {ceiling.ratio:.2f}."
+    )
+
+
+def _line(what: str, ratio: Ratio, then: str) -> str:
+    if ratio.value is None:
+        return f"{what}: {VOID}."
+    return f"{what}: {ratio_in_words(ratio)} {then}."
+
+
+def _recap_of_counters(counters: Mapping[int, int]) -> str:
+    said = " and ".join(str(count) for count in counters.values())
+    return f"A global counter, two workers: they said {said}. Look for such variables <i>before</i> you set workers."
+
+
+# --------------------------------------------------------------------------------------------------- the nine claims
+
+
+def verdicts(folder: Path | str | None = None) -> Any:
+    """The newest saved verdicts on the post's nine claims, with the report; words where there are none."""
+    try:
+        saved = store.latest("reproduce", folder=folder)
+        rows = "".join(_claim_row(claim) for claim in saved["claims"])
+    except StoreError as error:
+        return html(
+            f"<p>{escape(error.message)}. <code>python3 -m helpers reproduce</code> tests all nine claims, or the last"
+            " cell of this notebook does.</p>"
+        )
+    except (KeyError, TypeError):
+        return html("<p>The saved verdicts are of another format; run <code>python3 -m helpers reproduce</code>.</p>")
+    head = "<tr><th></th><th>claim</th><th>verdict</th><th>why</th></tr>"
+    look = ", a first look" if saved.get("first_look") else ""
+    told = f"<p>Measured {escape(str(saved.get('created_at', '')))}{look}. {_report_link(saved.get('report'))}</p>"
+    return html(f"<table>{head}{rows}</table>{told}")
+
+
+def _claim_row(claim: Mapping[str, Any]) -> str:
+    sign = SYMBOLS.get(claim["verdict"], ("?", ""))[0]
+    cells = [f"{claim['id']}", claim["claim"], f"{sign} {claim['verdict']}", claim["why"]]
+    texts = "".join(f'<td style="text-align:left">{escape(str(cell))}</td>' for cell in cells)
+    return f"<tr>{texts}</tr>"
+
+
+def _report_link(report: Any) -> str:
+    if not isinstance(report, str) or not (store.RESULTS.parent / report).is_file():
+        return ""
+    return f'The report: <a href="../{escape(report)}" target="_blank">{escape(report)}</a>'
+
+
+def _launches(sweep: SweepResult) -> int:
+    return min(sum(run.cell == cell for run in sweep.runs) for cell in sweep.cells)
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def _cores(cpus: int | None) -> str:
+    return "all cores" if cpus is None else _counted(cpus, "core")

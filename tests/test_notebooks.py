@@ -1,0 +1,165 @@
+"""Every notebook: its frame, its prose, its exercises, and a whole run in a fresh kernel that leaves nothing behind."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from helpers.notebooks import FOLDER, execute, find
+from helpers.server import registry
+
+ROOT = FOLDER.parent
+NOTEBOOKS = find()
+NAMES = [path.stem for path in NOTEBOOKS]
+MEASURED = re.compile(
+    r"\b\d+(?:\.\d+)?\s*(?:x\b|×|times (?:faster|slower|as)|requests?/s|/s\b|requests per second)", re.I
+)
+SOLUTION = re.compile(r"<details>\s*<summary>Solution</summary>\s*```python\n(.*?)```", re.DOTALL)
+BLANK = re.compile(r"^answer = \.\.\.$", re.MULTILINE)
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
+
+
+def cells(path: Path, kind: str) -> list[str]:
+    return [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
+
+
+def course(path: Path) -> dict[str, object]:
+    return json.loads(path.read_text())["metadata"]["course"]
+
+
+@each_notebook
+def test_it_follows_the_one_shape(path: Path) -> None:
+    prose, code = "\n".join(cells(path, "markdown")), cells(path, "code")
+    about = course(path)
+    assert prose.startswith(f"# {path.stem[:2]} · ")
+    for goal in about["goals"]:  # type: ignore[attr-defined]
+        assert goal in prose, "a goal of the metadata is not in the notebook's table"
+    assert str(about["question"]) in prose
+    assert f"| **Minutes** | {about['minutes']} |" in prose
+    assert "begin()" in code[0]
+    assert any("finish()" in cell for cell in code)
+    assert prose.index("# Going deeper") > prose.index("## Clean up")
+    assert "**Next:**" in prose
+    assert 2 <= sum(bool(BLANK.search(cell)) for cell in code) <= 4
+
+
+@each_notebook
+def test_the_readme_tells_the_same_question_and_minutes(path: Path) -> None:
+    about = course(path)
+    row = f"| [{path.stem}](notebooks/{path.name}) | {about['question']} | {about['minutes']} |"
+    assert row in (ROOT / "README.md").read_text()
+
+
+@each_notebook
+def test_no_number_measured_elsewhere_stands_in_the_prose(path: Path) -> None:
+    found = [match.group(0) for cell in cells(path, "markdown") for match in MEASURED.finditer(cell)]
+    assert found == [], "compute it from the learner's own results instead"
+
+
+@each_notebook
+def test_every_relative_link_resolves(path: Path) -> None:
+    links = [link for cell in cells(path, "markdown") for link in re.findall(r"\]\(([^)#\s]+)", cell)]
+    missing = [link for link in links if "://" not in link and not (path.parent / link).exists()]
+    allowed = {Path(link).name for link in missing if re.fullmatch(r"(0[5-9]|1[01])_\w+\.ipynb", Path(link).name)}
+    assert [link for link in missing if Path(link).name not in allowed] == []
+
+
+@each_notebook
+def test_every_blank_has_its_solution_right_below(path: Path) -> None:
+    found = nbformat.read(path, as_version=4).cells
+    for position, cell in enumerate(found):
+        if cell.cell_type == "code" and BLANK.search(cell.source):
+            below = found[position + 1]
+            assert below.cell_type == "markdown"
+            solution = SOLUTION.search(below.source)
+            assert solution, f"no solution below {cell.source!r}"
+            assert "answer = " in solution.group(1)
+
+
+@each_notebook
+def test_run_all_passes_at_the_quick_pace_and_leaves_nothing(path: Path, tmp_path: Path) -> None:
+    done = execute(path, into=tmp_path, env={"LAB_PACE": "quick"})
+    assert done.error == ""
+    assert ours() == []
+    assert "still open" in done.copy.read_text()  # the untouched exercises say so kindly
+    assert pictures(done.copy) or path.stem.startswith("01")
+
+
+def ours() -> list[registry.Entry]:
+    """Servers whose owner has ended: a notebook's kernel is gone by now."""
+    return [entry for entry in registry.servers() if entry.orphan]
+
+
+def pictures(copy: Path) -> int:
+    return copy.read_text().count("data:image/png;base64")
+
+
+@pytest.mark.full
+@each_notebook
+def test_run_all_passes_with_the_solutions_at_the_normal_pace(path: Path, tmp_path: Path) -> None:
+    solved = tmp_path / path.name
+    document = nbformat.read(path, as_version=4)
+    for position, cell in enumerate(document.cells):
+        if cell.cell_type == "code" and BLANK.search(cell.source):
+            solution = SOLUTION.search(document.cells[position + 1].source)
+            assert solution
+            cell.source = cell.source.replace("answer = ...", solution.group(1).strip())
+    nbformat.write(document, solved)
+    done = execute(solved, into=tmp_path / "out", env={"LAB_PACE": "normal"})
+    assert done.error == ""
+    said = done.copy.read_text()
+    assert "still open" not in said
+    assert said.count("✘") == 0, "a solution was judged wrong"
+    assert ours() == []
+
+
+@pytest.mark.full
+@each_notebook
+def test_run_all_passes_on_one_core(path: Path, tmp_path: Path) -> None:
+    run_apart(path, tmp_path, "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})")
+
+
+@pytest.mark.full
+@each_notebook
+def test_run_all_passes_without_widgets(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "ipywidgets.py").write_text("raise ImportError('not installed')")
+    run_apart(path, tmp_path, f"os.environ['PYTHONPATH'] = {str(tmp_path)!r}")
+
+
+def run_apart(path: Path, folder: Path, first: str) -> None:
+    """Execute in a process of its own, after a first statement that changes what it and its kernel can do."""
+    code = (
+        f"import os; {first}\nfrom pathlib import Path\nfrom helpers.notebooks import execute\n"
+        f"done = execute(Path({str(path)!r}), into=Path({str(folder / 'out')!r}), env={{'LAB_PACE': 'quick'}})\n"
+        "print(done.error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=280)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ""
+
+
+def test_two_notebooks_at_once_have_a_server_each(tmp_path: Path) -> None:
+    code = (
+        "from helpers.teach.session import begin, finish\nbegin()\nfrom helpers.server.server import Server\n"
+        "from helpers.load.run import load_test\nimport time\n"
+        "server = Server().start()\n"
+        "result = load_test(server.url + '/cpu?units=1', users=2, duration=2, progress=False)\n"
+        "assert result.launch_before.id == server._running.id\n"
+        "print('mine', server.url)\nfinish()"
+    )
+    document = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    paths = [tmp_path / f"{name}.ipynb" for name in ("one", "two")]
+    for path in paths:
+        nbformat.write(document, path)
+    run = "from helpers.cli import main; import sys; sys.exit(main(['run', sys.argv[1]]))"
+    both = [
+        subprocess.Popen([sys.executable, "-c", run, str(path)], stderr=subprocess.PIPE, text=True) for path in paths
+    ]
+    for process in both:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
