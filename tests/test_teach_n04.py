@@ -12,7 +12,7 @@ import pytest
 from helpers.errors import InputError, StateError
 from helpers.experiment import Cell, Run, SweepResult
 from helpers.load.cpu import CpuSplit
-from helpers.machine import ProcessScaling
+from helpers.machine import ProcessScaling, usable_cpus
 from helpers.plots.response import response_plot
 from helpers.server.server import Server
 from helpers.teach.exercises import check
@@ -21,6 +21,7 @@ from helpers.teach.widgets import rendered
 from helpers.teach.words import n04
 from helpers.teach.worker_slider import WorkerSlider
 from tests.serving import get, state_folder  # noqa: F401
+from tests.waiting import await_true
 
 CEILING = ProcessScaling(2, 100.0, 190.0, 1.9, (1.9,))
 COUNTERS = {11: 61, 12: 39}
@@ -154,7 +155,7 @@ def test_an_interval_that_holds_1_allows_no_claim():
 
 def test_the_edges_are_told_for_both_outcomes():
     three = made({(1, 2): 90.0, (3, 2): 166.0})
-    assert "give no more" in n04.three_in_words(three, made(POST))
+    assert "only so many CPU seconds" in n04.three_in_words(three, made(POST))
     assert "add something" in n04.three_in_words(made({(1, 2): 90.0, (3, 2): 270.0}), made(POST))
     assert "cannot hold them" in n04.three_in_words(made({(1, None): 90.0, (3, None): 270.0}), made(NO_PINNING))
     same, half = made({(1, 2): 90.0, (2, 2): 89.0}, users=1), made({(1, 2): 90.0, (2, 2): 180.0}, users=1)
@@ -261,6 +262,25 @@ def test_what_the_slider_says_is_pending_until_the_server_is_relaunched(slider: 
     assert "READY: 1 worker," in slider.says
     assert {run.cell.workers for run in slider.runs} == {1, 2}
     assert "1: " in slider.picture().alt
+
+
+def test_the_slider_and_the_button_do_what_the_code_does(slider: WorkerSlider, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("ipywidgets")
+    slider._ipython_display_()
+    state, button, control = (slider._parts[name] for name in ("state", "button", "slider"))
+    assert control.max == 2 * usable_cpus().usable
+    control.value = 1
+    assert "asks for 1 worker" in state.value
+    button.click()
+    await_true(lambda: "READY: 1 worker" in state.value, 30)
+    assert "<img" in slider._parts["picture"].value
+    control.value = 2
+    assert "pending" in state.value
+    monkeypatch.setattr(slider.server, "relaunch", lambda **_: 1 / 0)
+    slider.press().join(30)  # the thread of the click before may still be ending
+    slider.press().join(30)
+    assert "ZeroDivisionError" in state.value
+    assert not button.disabled
 
 
 def test_what_goes_wrong_behind_the_button_is_shown_with_its_hint(slider: WorkerSlider):

@@ -41,7 +41,7 @@ def class_plot(people: Sequence[Person]) -> Picture:
     picture = Picture(WIDTH, HEIGHT)
     picture.headline(
         "The class: times the answers of one worker on one core",
-        f"higher is better · {_people(len(people))} · hollow: a virtual machine · a line through a dot: 95 % interval",
+        f"higher is better · {_people(len(people))} · pale: 1 worker, dark: more · hollow: a virtual machine",
     )
     axes = picture.axes_at(LEFT, BOTTOM, WIDTH - LEFT - RIGHT, HEIGHT - BOTTOM - TOP)
     placed = [_points(person, _shift(i, len(people))) for i, person in enumerate(people)]

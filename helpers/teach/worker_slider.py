@@ -41,6 +41,7 @@ class WorkerSlider:
         self._problem: Exception | None = None
         self._busy = threading.Lock()
         self._cancel = threading.Event()
+        self._thread: threading.Thread | None = None
         self._parts: dict[str, Any] = {}
 
     def run(self, workers: int) -> LoadResult:
@@ -64,7 +65,7 @@ class WorkerSlider:
             self.runs.append(Run(cell, sum(run.cell == cell for run in self.runs), result))
             return result
         except LabError as error:
-            self._problem = error
+            self._problem = None if isinstance(error, Cancelled) else error
             raise
         finally:
             self._busy.release()
@@ -78,9 +79,10 @@ class WorkerSlider:
 
     def press(self) -> threading.Thread:
         """What the button does: run with the slider's number, in a thread, so that the page stays alive."""
-        thread = threading.Thread(target=self._run_wanted, name="worker slider", daemon=True)
-        thread.start()
-        return thread
+        if self._thread is None or not self._thread.is_alive():  # a second click meanwhile is none
+            self._thread = threading.Thread(target=self._run_wanted, name="worker slider", daemon=True)
+            self._thread.start()
+        return self._thread
 
     @property
     def says(self) -> str:
@@ -120,10 +122,10 @@ class WorkerSlider:
         self._doing = doing
         if not self._parts:
             return
-        self._parts["state"].value = f"<b>{escape(self.says)}</b>"
-        self._parts["button"].disabled = bool(doing)
         if not doing and self.runs:
             self._parts["picture"].value = rendered(self.picture())
+        self._parts["button"].disabled = bool(doing)
+        self._parts["state"].value = f"<b>{escape(self.says)}</b>"
 
     def _ipython_display_(self) -> None:
         widgets = library()
@@ -136,7 +138,7 @@ class WorkerSlider:
             self.wanted, 1, self.most, description="workers", continuous_update=False, layout=wide
         )
         button = widgets.Button(description="Relaunch and load", button_style="primary")
-        self._parts = {"state": widgets.HTML(), "button": button, "picture": widgets.HTML()}
+        self._parts = {"slider": slider, "state": widgets.HTML(), "button": button, "picture": widgets.HTML()}
 
         def moved(change: Any) -> None:
             self.wanted = change["new"]

@@ -1,6 +1,7 @@
 """Notebook 04: its sentences, chosen by the numbers."""
 
 import math
+import re
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -100,8 +101,9 @@ def intervals(sweep: SweepResult) -> Any:
         what = f"{_counted(cell.workers, 'worker')} on {_cores(cell.cpus)}"
         lines.append(f"<li>{what}: <b>{ratio_in_words(ratio)}</b>{_interval_says(ratio)}</li>")
     base = f"{_counted(first.workers, 'worker')} on {_cores(first.cpus)}"
-    few = " With two launches per cell it must be very wide; five are published." if _launches(sweep) == 2 else ""
-    return html(f"<p>Against {base}:</p><ul>{''.join(lines)}</ul>" + (f"<p>{few.strip()}</p>" if few else ""))
+    two = any(sweep.ratio(cell).pairs == 2 for cell in others)
+    few = "<p>With two launches per cell an interval must be very wide; five are published.</p>" if two else ""
+    return html(f"<p>Against {base}:</p><ul>{''.join(lines)}</ul>{few}")
 
 
 def _interval_says(ratio: Ratio) -> str:
@@ -126,7 +128,10 @@ def cpu_in_words(sweep: SweepResult) -> Any:
         f"The generator took {result.cpu.generator:.2f} cores' worth in the winning corner. It sits on the same cores,"
         " so two workers can only look <i>worse</i> than they are."
     )
-    return html(f"<p>One worker used <b>{one:.2f}</b> cores' worth, two workers used <b>{two:.2f}</b>. {bias}</p>")
+    used = f"One worker used <b>{one:.2f}</b> cores' worth, two workers used <b>{two:.2f}</b>."
+    return html(
+        f"<details><summary><b>In words</b> (open it when you have looked)</summary><p>{used} {bias}</p></details>"
+    )
 
 
 # -------------------------------------------------------------------------------------------- where the gain ends
@@ -147,7 +152,7 @@ def three_in_words(three: SweepResult, grid: SweepResult) -> str:
         return says + spent + " This system cannot hold them to two cores: they use what there is."
     if two is not None and ratio.value > NO_GAIN_BELOW * two:
         return says + spent + " The third did add something: what else took CPU time while two were measured?"
-    return says + spent + f" {_cores(cpus).capitalize()} give no more than that, however many share them."
+    return says + spent + f" There are only so many CPU seconds in a second of {_cores(cpus)}, whoever shares them."
 
 
 def _against_one_worker(grid: SweepResult, cpus: int | None) -> float | None:
@@ -242,12 +247,17 @@ def recap(
 ) -> Any:
     """The recap of notebook 04, computed from the learner's own numbers."""
     cpus = three.cells[0].cpus
+    two = _against_one_worker(grid, cpus)
+    longer, waiting = response_ratio(one_user), sleep.ratio(sleep.cells[-1])
     lines = [
         _recap_of_cores(grid),
         _recap_of_both(grid, ceiling),
-        _line(f"Three workers on {_cores(cpus)}", ratio_of(three, 3, cpus), "the answers of one: cores are the limit"),
-        _line("One user, two workers: an answer took", response_ratio(one_user), "as long: there is no queue to share"),
-        _line("An endpoint that waits, two workers", sleep.ratio(sleep.cells[-1]), "the answers: the CPU was idle"),
+        f"Three workers on {_cores(cpus)}: {_short(ratio_of(three, 3, cpus), 'the answers of one')}"
+        f"{'' if two is None else f'; two workers had {two:.2f}'}.",
+        f"One user, two workers: {_short(longer, 'as long for an answer')}"
+        f"{'; without a queue there is nothing to share' if _same(longer) else ''}.",
+        f"An endpoint that waits, two workers: {_short(waiting, 'the answers')}"
+        f"{'; the CPU was not what was missing' if _same(waiting) else ''}.",
         _recap_of_counters(counters),
     ]
     look = "<p>All of it is a first look: few launches, short ones.</p>" if grid.first_look else ""
@@ -258,7 +268,7 @@ def _recap_of_cores(grid: SweepResult) -> str:
     ratio, used = ratio_of(grid, 1, 2), cores_used(grid, workers=1)
     if ratio.value is None or math.isnan(used):
         return f"A second core for one worker: {VOID if grid.cells[-1].cpus == 2 else 'cannot be had here'}."
-    return f"A second core for one worker: {ratio_in_words(ratio)} the answers; it used {used:.2f} cores' worth."
+    return f"A second core for one worker: {_short(ratio, 'the answers')}; it used {used:.2f} cores' worth."
 
 
 def _recap_of_both(grid: SweepResult, ceiling: ProcessScaling) -> str:
@@ -269,15 +279,20 @@ def _recap_of_both(grid: SweepResult, ceiling: ProcessScaling) -> str:
         return f"Both together gave only {both:.2f} times here, the bare processes {ceiling.ratio:.2f}: find out why."
     part = both / ceiling.ratio
     return (
-        f"Two workers on two cores: <b>{ratio_in_words(ratio_of(grid, 2, 2))}</b> the answers of <i>this</i> endpoint,"
+        f"Two workers on two cores: <b>{_short(ratio_of(grid, 2, 2), 'the answers')}</b> of <i>this</i> endpoint,"
         f" {part:.0%} of this machine's own ceiling of {ceiling.ratio:.2f}."
     )
 
 
-def _line(what: str, ratio: Ratio, then: str) -> str:
+def _short(ratio: Ratio, of_what: str) -> str:
     if ratio.value is None:
-        return f"{what}: {VOID}."
-    return f"{what}: {ratio_in_words(ratio)} {then}."
+        return VOID
+    interval = "" if ratio.low is None else f" [{ratio.low:.2f}, {ratio.high:.2f}]"
+    return f"{ratio.value:.2f} times{interval} {of_what}"
+
+
+def _same(ratio: Ratio) -> bool:
+    return ratio.value is not None and 1 / NO_GAIN_BELOW < ratio.value < NO_GAIN_BELOW
 
 
 def _recap_of_counters(counters: Mapping[int, int]) -> str:
@@ -300,7 +315,8 @@ def verdicts(folder: Path | str | None = None) -> Any:
         )
     except (KeyError, TypeError):
         return html("<p>The saved verdicts are of another format; run <code>python3 -m helpers reproduce</code>.</p>")
-    head = "<tr><th></th><th>claim</th><th>verdict</th><th>why</th></tr>"
+    left = 'style="text-align:left"'
+    head = f"<tr><th></th><th {left}>claim</th><th {left}>verdict</th><th {left}>why</th></tr>"
     look = ", a first look" if saved.get("first_look") else ""
     told = f"<p>Measured {escape(str(saved.get('created_at', '')))}{look}. {_report_link(saved.get('report'))}</p>"
     return html(f"<table>{head}{rows}</table>{told}")
@@ -309,18 +325,19 @@ def verdicts(folder: Path | str | None = None) -> Any:
 def _claim_row(claim: Mapping[str, Any]) -> str:
     sign = SYMBOLS.get(claim["verdict"], ("?", ""))[0]
     cells = [f"{claim['id']}", claim["claim"], f"{sign} {claim['verdict']}", claim["why"]]
-    texts = "".join(f'<td style="text-align:left">{escape(str(cell))}</td>' for cell in cells)
+    texts = "".join(f'<td style="text-align:left">{_with_code(str(cell))}</td>' for cell in cells)
     return f"<tr>{texts}</tr>"
+
+
+def _with_code(text: str) -> str:
+    """Escaped text, with `code` between backticks."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _report_link(report: Any) -> str:
     if not isinstance(report, str) or not (store.RESULTS.parent / report).is_file():
         return ""
     return f'The report: <a href="../{escape(report)}" target="_blank">{escape(report)}</a>'
-
-
-def _launches(sweep: SweepResult) -> int:
-    return min(sum(run.cell == cell for run in sweep.runs) for cell in sweep.cells)
 
 
 def _counted(number: int, thing: str) -> str:
