@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from helpers.cli import main
 from helpers.jupyter.start import CONFIG, environment
 from helpers.notebooks import execute, find
+from tests.waiting import await_true
 
 
 def test_lab_prints_its_address_and_serves_the_course() -> None:
@@ -30,14 +32,21 @@ def test_lab_prints_its_address_and_serves_the_course() -> None:
         else:
             pytest.fail("no address was printed:\n" + "".join(seen))
         assert "/lab/tree/notebooks/00_start_here.ipynb" in address.group(0)
-        with urllib.request.urlopen(address.group(0), timeout=20) as page:
-            text = page.read().decode()
+        text = await_true(lambda: page_of(address.group(0)), 20, "nobody answers at the address")
         assert "jupyter-config-data" in text
         assert "@jupyterlab/apputils-extension:announcements" in text  # among the disabled: nobody asks about news
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=20)
         process.stderr.close()
+
+
+def page_of(address: str) -> str:
+    try:
+        with urllib.request.urlopen(address, timeout=20) as page:
+            return str(page.read().decode())
+    except urllib.error.URLError:  # the address is printed a moment before anybody listens there
+        return ""
 
 
 def test_the_users_own_jupyter_settings_stay_in_force(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -273,6 +273,14 @@ def test_the_recap_follows_the_numbers() -> None:
     assert "a client per user 900" in words(n02.recap(mine, ALL_VOID, 90, EACH, SHARED, void()))
 
 
+def test_the_door_is_explained_for_each_outcome() -> None:
+    assert "45 of the 45 users" in words(n02.door_explained(load(users=45), FAILS))
+    starved = load(users=45, failed=0.5)
+    assert "stood before the door" in words(n02.door_explained(starved, FAILS))
+    assert "asyncio" not in words(n02.door_explained(starved, ALL_VOID))
+    assert VOID in words(n02.door_explained(void(), FAILS))
+
+
 def test_the_mean_is_held_against_the_percentiles() -> None:
     skewed = [0.01] * 80 + [0.3] * 20
     assert "times the median" in words(n02.mean_against_percentiles(skewed))

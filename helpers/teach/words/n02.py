@@ -290,6 +290,24 @@ def _other_number(each: Watched, engine: LoadResult) -> str:
     return f"<code>load_test</code> {engine.achieved_per_s:,.0f}"
 
 
+def door_explained(newcomers: LoadResult, cliff: SweepResult) -> Any:
+    """How many of the users were ever answered on uvloop, against the same number of users on asyncio's loop."""
+    if newcomers.verdict == "void":
+        return html(f"<p>{_void(newcomers)}</p>")
+    users = newcomers.plan.users or 0
+    frame = newcomers.frame()
+    served = frame[frame.outcome == "ok"].connection.nunique()
+    before = _failures(cliff).get(users)
+    told = f"{_percent(newcomers.error_ratio)} of the requests failed"
+    told += "." if before is None else f", where on asyncio's loop {_percent(before)} had."
+    told += f" {served} of the {users} users ever got an answer."
+    if served < users:
+        text = f"{told} The others stood before the door until they gave up, and then at its end again."
+    else:
+        text = f"{told} Nobody was left at the door this time."
+    return html(f"<p>{text} Notebook 03 looks at that door.</p>")
+
+
 def mean_against_percentiles(answers_s: Sequence[float]) -> Any:
     """Mean, median, p95 and the longest of these response times; folded: how many come near the mean."""
     ms = sorted(1000 * time_s for time_s in answers_s if math.isfinite(time_s))
