@@ -73,6 +73,10 @@ class Prediction:
         if self.chosen is None:
             return f'<div style="{CARD}">You made no prediction. Choose above, and this picture shows it too.</div>'
         words = escape(self.chosen.words)
+        if right not in [option.words for option in self.options]:
+            return (
+                f'<div style="{CARD}">You predicted <b>{words}</b>. It {escape(right)}: the question stays open.</div>'
+            )
         if self.chosen.words == right:
             return f'<div style="{CARD}">You predicted <b>{words}</b>, and so it came.</div>'
         ask = f"<br>{escape(self.chosen.ask)}" if self.chosen.ask else ""

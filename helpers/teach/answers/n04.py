@@ -12,10 +12,10 @@ WITHIN = 0.1  # of the value: what one reads off or computes by hand
 @exercise("04.1")
 def most_of_three_workers(answer: Any, *, seconds_per_answer: float, workers: int, cores: int) -> tuple[bool, str]:
     """Answers per second that three workers can give at most, from the CPU seconds that an answer costs."""
-    if math.isnan(seconds_per_answer):
-        return False, "The measurement that this rests on is void; run its cell again, then this one."
     given, per_core = float(answer), 1 / seconds_per_answer
     able = min(workers, cores)
+    if math.isnan(per_core):
+        return math.isnan(given), "The measurement that this rests on was void: no number. Run its cell again."
     if _near(given, able * per_core):
         return True, f"{able} CPU seconds per second at {seconds_per_answer:.4f} s per answer: {able * per_core:.0f}."
     if _near(given, workers * per_core):

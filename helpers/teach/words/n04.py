@@ -11,7 +11,6 @@ from helpers import store
 from helpers.errors import StoreError
 from helpers.experiment import Ratio, SweepResult, paired_ratio
 from helpers.machine import ProcessScaling
-from helpers.report import SYMBOLS
 from helpers.teach.outcomes import (
     GAIN_FROM,
     NO_GAIN_BELOW,
@@ -323,8 +322,7 @@ def verdicts(folder: Path | str | None = None) -> Any:
 
 
 def _claim_row(claim: Mapping[str, Any]) -> str:
-    sign = SYMBOLS.get(claim["verdict"], ("?", ""))[0]
-    cells = [f"{claim['id']}", claim["claim"], f"{sign} {claim['verdict']}", claim["why"]]
+    cells = [claim["id"], claim["claim"], claim["verdict"], claim["why"]]
     texts = "".join(f'<td style="text-align:left">{_with_code(str(cell))}</td>' for cell in cells)
     return f"<tr>{texts}</tr>"
 
