@@ -17,6 +17,7 @@ from helpers.plots.response import response_plot
 from helpers.server.server import Server
 from helpers.teach.exercises import check
 from helpers.teach.outcomes import ratio_in_words, timeline_of
+from helpers.teach.verdicts import verdicts
 from helpers.teach.widgets import rendered
 from helpers.teach.words import n04
 from helpers.teach.worker_slider import WorkerSlider
@@ -231,16 +232,16 @@ def test_the_picture_of_response_times_has_a_bar_per_number_of_workers():
 
 
 def test_the_newest_verdicts_are_shown_and_their_absence_is_said(tmp_path: Path):
-    assert "helpers reproduce" in str(n04.verdicts(tmp_path))
+    assert "helpers reproduce" in str(verdicts(tmp_path))
     claim = {"id": "C1", "claim": "only <1> worker", "verdict": "holds", "measured": {}, "why": "One process."}
     saved = {"schema": 1, "kind": "reproduce", "created_at": "2026-11-23", "claims": [claim], "first_look": True}
     (tmp_path / "a.json").write_text(json.dumps(saved))
-    shown = rendered(n04.verdicts(tmp_path))
+    shown = rendered(verdicts(tmp_path))
     assert "only &lt;1&gt; worker" in shown
     assert ">holds<" in shown
     assert "first look" in shown
     (tmp_path / "a.json").write_text(json.dumps(saved | {"claims": ["C1 holds"]}))
-    assert "another format" in str(n04.verdicts(tmp_path))
+    assert "another format" in str(verdicts(tmp_path))
 
 
 # -------------------------------------------------------------------------------------------------- on real servers
