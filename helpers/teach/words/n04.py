@@ -29,6 +29,7 @@ CORES, WORKERS, EACH, TOGETHER = (
 )
 NONE_CLEARLY = "none of them clearly"
 CLOSE_TO_CEILING = 0.85  # of what two bare processes gain
+ALMOST_TWO = 1.95
 FOUR_TIMES = 3.0  # two workers on two cores beyond this would be "each doubles it"
 
 
@@ -65,10 +66,10 @@ def grid_in_words(sweep: SweepResult, ceiling: ProcessScaling) -> str:
 
 def _why(found: str, both: float, most: float) -> str:
     if found == TOGETHER and both >= CLOSE_TO_CEILING * most:
+        missing = ": what is missing to 2 is missing without FastAPI too" if most < ALMOST_TWO else ""
         return (
             "A worker runs Python on one core at a time, so the second core waits for a second worker, and the second"
-            " worker for a core. With both, the service comes as far as this machine goes: what is missing to 2 is"
-            " missing without FastAPI too."
+            f" worker for a core. With both, the service comes as far as this machine goes{missing}."
         )
     if found == TOGETHER:
         return (
