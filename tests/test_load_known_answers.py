@@ -115,7 +115,7 @@ def test_a_cpu_hog_voids_by_foreign_load_where_the_engine_has_little_to_do() -> 
 
 
 def test_cpu_hogs_void_by_run_delay_where_the_engine_has_much_to_do() -> None:
-    with Server(workers=1) as server, hogs(os.cpu_count() or 1):
+    with Server(workers=1) as server, hogs(3 * (os.cpu_count() or 1)):
         result = load_test(server.url + "/whoami", users=16, duration=2, progress=False)
     assert check(result, "run delay") == "void"
     assert "waited for a core" in " ".join(result.reasons)
