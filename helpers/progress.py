@@ -11,12 +11,17 @@ def progress_bar(items: Sequence[Any], what: str, *, shown: bool = True) -> Any:
     return bar_class()(items, desc=what, disable=not shown, file=sys.stderr, mininterval=0.25, leave=False)
 
 
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook; costs no import."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
 def bar_class() -> Any:
     """tqdm's bar that fits: a widget only in a notebook that has widgets, else text."""
     from tqdm import tqdm
 
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    if type(shell).__name__ != "ZMQInteractiveShell":
+    if not in_notebook():
         return tqdm
     try:
         import ipywidgets  # noqa: F401

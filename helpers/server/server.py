@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from helpers.errors import InputError, StartError, StateError
+from helpers.progress import in_notebook
 from helpers.server import ports
 from helpers.server.processes import Processes, processes
 from helpers.server.runners import Launch
@@ -230,7 +231,7 @@ class Server:
             if port not in _SAID:  # once is enough for a sweep of twenty launches
                 _SAID.add(port)
                 # a notebook shows stderr in red, as if something had gone wrong
-                print(self.notice, file=sys.stdout if "ipykernel" in sys.modules else sys.stderr)
+                print(self.notice, file=sys.stdout if in_notebook() else sys.stderr)
 
     def _launch(self, port: int) -> None:
         running = Running(replace(self._wanted, port=port))

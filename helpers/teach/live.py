@@ -116,7 +116,8 @@ def until_replaced(server: Server, gone: int, *, within_s: float = 15.0) -> list
     """Watch until the server is ready without the worker `gone`: a moment for each change. Raises StateError."""
     moments: list[Moment] = []
     began = time.perf_counter()
-    while not (moments and len(set(moments[-1].workers) - {gone}) >= server.workers):
+    # the state and the pids are two readings: each must say so
+    while not (moments and moments[-1].state == "ready" and len({*moments[-1].workers} - {gone}) >= server.workers):
         now = Moment(time.perf_counter() - began, server.state, tuple(server.worker_pids))
         if not moments or (now.state, now.workers) != (moments[-1].state, moments[-1].workers):
             moments.append(now)
