@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ from helpers.load.latency import AtLeast
 from helpers.load.result import LoadResult
 from helpers.load.run import load_test
 from helpers.server.server import Server
+from tests.hogs import hogs
 
 # one request in 20 is not answered in time, the others after 5 ms
 SOME_TOO_SLOW = """
@@ -90,18 +89,6 @@ def test_a_worker_killed_in_mid_run_shows_as_errors_and_nothing_is_sent_again() 
         mine = np.sort(result.records[result.records["connection"] == connection], order="intended_ns")
         assert (mine["intended_ns"][1:] >= mine["done_ns"][:-1]).all()
     assert check(result, "workers") == "warn"
-
-
-@contextmanager
-def hogs(count: int) -> Iterator[None]:
-    """Processes that keep a core busy each and belong to nobody of the experiment."""
-    running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
 
 
 def test_a_cpu_hog_voids_by_foreign_load_where_the_engine_has_little_to_do() -> None:

@@ -156,7 +156,11 @@ def _groups(found: Sequence[Cell]) -> list[Group]:
 
 def _ratio(cell: Cell, base: Cell, speedup: Sequence[Mapping[str, Any]]) -> Ratio | None:
     for entry in speedup:
-        if (entry["workers"], entry["cpus"]) == (cell.workers, cell.cpus) and entry.get("ratio") is not None:
+        if (entry["workers"], entry["cpus"]) == (cell.workers, cell.cpus):
+            if (
+                entry["ratio"] is None
+            ):  # no round in which both cells were valid: means of different rounds do not compare
+                return None
             low, high = entry.get("ci95") or (None, None)
             return Ratio(float(entry["ratio"]), None if low is None or high is None else (float(low), float(high)))
     if cell.mean_per_s is None or not base.mean_per_s:

@@ -94,7 +94,8 @@ def startup_plot(starts: Sequence[Start]) -> Picture:
     heights = sum(start.height_in for start in starts) + BETWEEN * (len(starts) - 1)
     picture = Picture(WIDTH, HEAD + heights + FOOT)
     picture.headline(
-        "When does it serve?", "× a request that nobody took · ● a request that was answered, in its worker's colour"
+        "When does it serve?",
+        "× a request that nobody took · ● one that was answered, in its worker's colour",
     )
     end_s = 1.03 * max(start.end_s for start in starts)
     upper = picture.height_in - HEAD

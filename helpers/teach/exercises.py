@@ -31,16 +31,17 @@ class Checked:
 
 
 Judge = Callable[..., tuple[bool, str]]
-_JUDGES: dict[str, Judge] = {}
+_JUDGES: dict[str, tuple[Judge, str]] = {}
 
 
-def exercise(name: str) -> Callable[[Judge], Judge]:
+def exercise(name: str, *, wants: str) -> Callable[[Judge], Judge]:
     """Register the judge of an exercise: it gets the answer (and what the notebook passes beside it) and returns
-    whether it is right, and what to say: for a wrong one the hint that fits the mistake.
+    whether it is right, and what to say: for a wrong one the hint that fits the mistake. `wants` is the kind of answer
+    in words, for one that is of another kind.
     """
 
     def register(judge: Judge) -> Judge:
-        _JUDGES[name] = judge
+        _JUDGES[name] = (judge, wants)
         return judge
 
     return register
@@ -56,10 +57,11 @@ def check(name: str, answer: Any = ..., **facts: Any) -> Checked:
         raise InputError(f"there is no exercise {name!r}", f"there are: {', '.join(sorted(_JUDGES))}")
     if answer is ...:
         return Checked(name, "open", "still open: put your answer in the place of the three dots.")
+    judge, wants = _JUDGES[name]
     try:
-        right, says = _JUDGES[name](answer, **facts)
+        right, says = judge(answer, **facts)
     except (TypeError, ValueError, AttributeError):
-        return Checked(name, "wrong", f"{answer!r} is not of the kind that was asked for; read the question once more.")
+        return Checked(name, "wrong", f"{answer!r} is of another kind; give {wants}.")
     return Checked(name, "right" if right else "wrong", says)
 
 

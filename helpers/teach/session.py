@@ -2,12 +2,11 @@
 
 import os
 from dataclasses import dataclass
-from html import escape
-from typing import Any
 
 from helpers.experiment import PINNING, Pace, pace
 from helpers.machine import usable_cpus
 from helpers.server import registry
+from helpers.teach.missing import explain_missing_names
 from helpers.teach.widgets import html, show
 
 
@@ -35,14 +34,14 @@ def begin() -> Session:
     at = pace()
     cpus = usable_cpus()
     session = Session(at, cpus.usable, PINNING)
-    parts = [f"pace: <b>{at.name}</b>", f"usable cores: <b>{cpus.usable}</b> ({escape(cpus.why)})"]
+    parts = [f"pace: <b>{at.name}</b>", f"usable cores: <b>{cpus.usable}</b> of {cpus.logical}"]
     if at.first_look:
-        parts.append("results are a <b>first look</b>")
+        parts.append("results are a <b>first look</b> (short runs, few launches)")
     if cpus.usable < 2:
         parts.append("with one core the difference between cores cannot be seen here; everything else can")
     elif not PINNING:
         parts.append("this system cannot bind a server to one core: that column stays empty")
-    _explain_missing_names()
+    explain_missing_names()
     show(html(" &nbsp;·&nbsp; ".join(parts)))
     return session
 
@@ -54,23 +53,3 @@ def finish() -> None:
         registry.stop(entry)
     stopped = ", ".join(f"{entry.url} (pid {entry.pid})" for entry in mine)
     print(f"stopped: {stopped}" if mine else "nothing of this notebook is running")
-
-
-def _explain_missing_names() -> None:
-    """A cell run before the one that it builds on should say so, in words."""
-    try:
-        from IPython.core.getipython import get_ipython
-    except ImportError:
-        return
-    shell = get_ipython()
-    if shell is None:
-        return
-
-    def explain(shell: Any, kind: type[BaseException], error: NameError, trace: Any, tb_offset: Any = None) -> None:
-        shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
-        print(
-            f"`{error.name}` does not exist yet: a cell above makes it.\n"
-            'Run the cells above first: menu Run, "Run All Above Selected Cell".'
-        )
-
-    shell.set_custom_exc((NameError,), explain)  # type: ignore[no-untyped-call]

@@ -6,7 +6,7 @@ from typing import Any
 from helpers.teach.exercises import exercise
 
 
-@exercise("00.1")
+@exercise("00.1", wants="a cell of the grid as (workers, cores), for instance (1, 1)")
 def cell_that_gains_nothing(answer: Any) -> tuple[bool, str]:
     """(workers, cores) of the cell in which more money buys no more answers."""
     workers, cores = answer
@@ -19,7 +19,7 @@ def cell_that_gains_nothing(answer: Any) -> tuple[bool, str]:
     return False, "Give a cell of the grid as (workers, cores), for instance (1, 1)."
 
 
-@exercise("00.2")
+@exercise("00.2", wants="a number of cores, for instance 0.3")
 def cores_worth(answer: Any, *, measured: float) -> tuple[bool, str]:
     """Cores' worth of CPU that the one worker used while it had two cores."""
     given = float(answer)

@@ -9,7 +9,7 @@ from helpers.teach.log_lines import PARENT, serving
 KEYS = {"started": 0, "waiting": 1, "complete": 2, "running": 3, "none": 4}
 
 
-@exercise("01.1")
+@exercise("01.1", wants="a list of pids, such as [123, 124]")
 def pids_that_serve(answer: Any, *, log: str) -> tuple[bool, str]:
     """The serving pids, read from the log of a server with two workers."""
     given = {int(pid) for pid in answer} if isinstance(answer, Iterable) else {int(answer)}
@@ -26,7 +26,7 @@ def pids_that_serve(answer: Any, *, log: str) -> tuple[bool, str]:
     return False, "The pids stand in square brackets in the log: which lines say “server process”?"
 
 
-@exercise("01.2")
+@exercise("01.2", wants='two of the words in quotes, as ("started", "waiting")')
 def line_that_says_ready(answer: Any) -> tuple[bool, str]:
     """The line that says "ready" with one worker, and the one that says so with two."""
     one, two = (_key(each) for each in answer)
@@ -45,7 +45,7 @@ def line_that_says_ready(answer: Any) -> tuple[bool, str]:
     return False, "That line is written before the app's start-up code has run. Which one is written after it listens?"
 
 
-@exercise("01.3")
+@exercise("01.3", wants="two numbers, as (1, 1)")
 def what_web_concurrency_does(answer: Any) -> tuple[bool, str]:
     """Serving processes under WEB_CONCURRENCY=3: for a line without workers, and one with workers=2."""
     without, with_two = (int(each) for each in answer)

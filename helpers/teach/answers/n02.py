@@ -8,7 +8,7 @@ from helpers.teach.exercises import exercise
 WITHIN = 0.1
 
 
-@exercise("02.1")
+@exercise("02.1", wants="a number of milliseconds")
 def median_of_32(answer: Any, *, per_s: float) -> tuple[bool, str]:
     """The median in ms with 32 users, from the throughput measured with 16."""
     given, right = float(answer), 1000 * 32 / per_s
@@ -27,7 +27,7 @@ def median_of_32(answer: Any, *, per_s: float) -> tuple[bool, str]:
     return False, "Users divided by throughput gives seconds: which two numbers are that here?"
 
 
-@exercise("02.2")
+@exercise("02.2", wants="a number of users")
 def users_until_the_proxy_gives_up(answer: Any, *, per_s: float) -> tuple[bool, str]:
     """The number of users whose requests take ten seconds."""
     given, right = float(answer), 10 * per_s
@@ -47,7 +47,7 @@ def users_until_the_proxy_gives_up(answer: Any, *, per_s: float) -> tuple[bool, 
     return False, "How many requests does the worker answer while the proxy waits?"
 
 
-@exercise("02.3")
+@exercise("02.3", wants="the name of a check, in quotes")
 def check_that_tells(answer: Any, *, result: LoadResult) -> tuple[bool, str]:
     """The name of the check that made the run void (or, on an odd machine, of the worst there is)."""
     found = {check.name.lower(): check for check in result.checks}

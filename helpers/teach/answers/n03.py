@@ -7,7 +7,7 @@ from helpers.server.processes import Processes, Socket
 from helpers.teach.exercises import exercise
 
 
-@exercise("03.1")
+@exercise("03.1", wants="a number")
 def ids_of_four_workers(answer: Any, *, two: int) -> tuple[bool, str]:
     """Process ids of a server with four workers; `two` is how many there were with two."""
     given, beside = float(answer), two - 2
@@ -22,7 +22,7 @@ def ids_of_four_workers(answer: Any, *, two: int) -> tuple[bool, str]:
     return False, "Name each: which of the ids are there once, and which once per worker?"
 
 
-@exercise("03.2")
+@exercise("03.2", wants="a number of cores")
 def worth_on_ten_cores(answer: Any) -> tuple[bool, str]:
     """A dashboard of ten cores says 20 %, all of it two workers': cores' worth per worker."""
     given = float(answer)
@@ -39,7 +39,7 @@ def worth_on_ten_cores(answer: Any) -> tuple[bool, str]:
     return False, "First: how many cores' worth is the share that the dashboard shows? Then: whose are they?"
 
 
-@exercise("03.3")
+@exercise("03.3", wants="a list or a set of pids, such as [101, 102]")
 def who_has_the_socket(answer: Any, *, held: Sequence[Socket], found: Processes) -> tuple[bool, str]:
     """The pids of the processes that have the listening socket open."""
     given, holders = {int(pid) for pid in answer}, {socket.pid for socket in held}

@@ -9,7 +9,7 @@ from helpers.teach.exercises import exercise
 WITHIN = 0.1  # of the value: what one reads off or computes by hand
 
 
-@exercise("04.1")
+@exercise("04.1", wants="a number of answers per second")
 def most_of_three_workers(answer: Any, *, seconds_per_answer: float, workers: int, cores: int) -> tuple[bool, str]:
     """Answers per second that three workers can give at most, from the CPU seconds that an answer costs."""
     given, per_core = float(answer), 1 / seconds_per_answer
@@ -27,7 +27,7 @@ def most_of_three_workers(answer: Any, *, seconds_per_answer: float, workers: in
     return False, "Start with one core: how many answers fit into one CPU second, if each costs that much of it?"
 
 
-@exercise("04.2")
+@exercise("04.2", wants="a number of workers")
 def workers_for_sleep(answer: Any, *, users: int) -> tuple[bool, str]:
     """How many workers to pay for where an endpoint only waits."""
     given = float(answer)
@@ -42,7 +42,7 @@ def workers_for_sleep(answer: Any, *, users: int) -> tuple[bool, str]:
     return False, "Point at the bar in which a further worker paid for itself. Is there one?"
 
 
-@exercise("04.3")
+@exercise("04.3", wants="a set of numbers, such as {1, 2}")
 def next_visit(answer: Any, *, counters: Mapping[int, int]) -> tuple[bool, str]:
     """Which numbers the next visitor can be told, as a set."""
     given = {int(answer)} if isinstance(answer, int | float | str) else {int(number) for number in answer}

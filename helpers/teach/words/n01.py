@@ -15,7 +15,7 @@ from helpers.teach.together import Together
 from helpers.teach.widgets import html
 
 ONE, PER_CORE, BANNER, COMPLETE, ANSWER = (
-    "one, however many cores there are",
+    "a single one: it listens, and it serves",
     "one per core",
     "the line “Uvicorn running on ...”",
     "the line “Application startup complete.”",
@@ -121,9 +121,9 @@ def readiness_in_words(starts: Collection[Start]) -> str:
     refused = count(several.refused_after_banner, "request")
     text = (
         f"With {several.workers} workers the banner stood in the log after {several.banner_s:.1f} s, and the first"
-        f" answer came after {several.answer_s:.1f} s; {refused} in between found nobody listening. The parent writes"
-        " the banner when it has <i>reserved</i> the address; then it starts the workers, each imports the app, and"
-        " the first that is through begins to listen."
+        f" answer came after {several.answer_s:.1f} s; {refused} in between found nobody listening (a cross before the"
+        " banner only asked too early). The parent writes the banner when it has <i>reserved</i> the address; then it"
+        " starts the workers, each imports the app, and the first that is through begins to listen."
     )
     if alone is not None and alone.claim_s is not None and not alone.refused_after_banner:
         text += (
