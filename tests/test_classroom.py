@@ -3,6 +3,7 @@
 import getpass
 import json
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def put(folder: Path, name: str, person: Any) -> None:
 
 
 def test_the_file_of_a_person_can_be_read_back_and_drawn(tmp_path: Path):
-    path = export("Ana", made(POST), CEILING, tmp_path / "class")
+    path = export("Ana", made(POST), CEILING, tmp_path / "class").path
     found = read_class(path.parent)
     assert [person["label"] for person in found.people] == ["Ana"]
     assert found.problems == ()
@@ -51,7 +52,7 @@ def test_the_file_of_a_person_can_be_read_back_and_drawn(tmp_path: Path):
 
 
 def test_the_file_names_no_machine_and_no_user(tmp_path: Path):
-    text = export(None, made(POST), CEILING, tmp_path).read_text()
+    text = export(None, made(POST), CEILING, tmp_path).path.read_text()
     assert json.loads(text)["name"] is None
     for private in (socket.gethostname(), getpass.getuser(), str(Path.home())):
         assert f'"{private}' not in text
@@ -59,7 +60,7 @@ def test_the_file_names_no_machine_and_no_user(tmp_path: Path):
 
 
 def test_who_exports_twice_is_one_person(own_results: Path):
-    first, second = export(None, made(POST), CEILING), export("Ana", made(POST), None)
+    first, second = export(None, made(POST), CEILING).path, export("Ana", made(POST), None).path
     assert first == second
     assert first.parent == own_results / "class"
     assert len(read_class().people) == 1
@@ -67,7 +68,7 @@ def test_who_exports_twice_is_one_person(own_results: Path):
 
 def test_a_class_of_all_kinds_of_machines_is_drawn(tmp_path: Path):
     for i, cells in enumerate((POST, ONE_CORE, NO_PINNING)):
-        made_here = export(f"${i}<b>", made(cells, launches=1 + i), CEILING, tmp_path)
+        made_here = export(f"${i}<b>", made(cells, launches=1 + i), CEILING, tmp_path).path
         person = json.loads(made_here.read_text())
         made_here.unlink()
         put(tmp_path, f"{i}.json", person | {"id": str(i)})
@@ -75,6 +76,19 @@ def test_a_class_of_all_kinds_of_machines_is_drawn(tmp_path: Path):
     assert "3 people" in picture.alt
     assert len(picture.png()) > 1000
     assert "&lt;b&gt;" in picture._repr_html_()
+
+
+def test_a_void_measurement_replaces_no_file():
+    kept = export(None, made(POST), CEILING).path.read_text()
+    refused = export(None, made(POST, void=True), CEILING)
+    assert not refused
+    assert "an earlier file stays as it is" in str(refused)
+    assert export(None, made(POST), CEILING).path.read_text() == kept
+
+
+def test_one_core_has_no_ceiling_for_two(tmp_path: Path):
+    one = replace(made(ONE_CORE), machine={"cpus_usable": 1})
+    assert json.loads(export(None, one, CEILING, tmp_path).path.read_text())["ceiling"] is None
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 31, "two\nlines", 7])

@@ -415,7 +415,7 @@ def test_cpu_plot_says_who_was_idle() -> None:
 def test_timeline_shows_the_queue_in_front_of_one_worker() -> None:
     picture = timeline_plot(queue(users=16), start_ms=300)
     assert "here 15 wait, 1 is handled" in texts(picture)
-    assert "16 requests\nin flight,\na row each" in texts(picture)
+    assert "up to 16\nat a time,\na row each" in texts(picture)
     assert "one at a time,\n99 % of the time" in texts(picture)
 
 

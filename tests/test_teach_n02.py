@@ -151,7 +151,7 @@ def test_the_distribution_shows_the_prediction_where_there_is_one() -> None:
 
 
 def test_answers_that_never_came_stay_in_the_distribution() -> None:
-    answers = {1: [0.011] * 50, 64: [0.7] * 50 + [math.inf] * 50}
+    answers = {1: [0.011] * 50, 16: [0.7] * 50 + [math.inf] * 50}
     assert "50 % never answered within 5 s" in n02.distribution(answers, None).alt
 
 
@@ -174,7 +174,9 @@ def test_the_timeline_is_explained_with_its_own_numbers() -> None:
 
 
 def test_time_outs_are_explained_whether_they_came_or_not() -> None:
-    assert "request 91 is still in line" in words(n02.timeouts_in_words(FAILS, 90))
+    assert "answers about 90 requests in a second; whoever stands further back" in words(
+        n02.timeouts_in_words(FAILS, 90)
+    )
     assert "What would have to be true?" in words(n02.timeouts_in_words(HOLDS, 90))
     assert VOID in words(n02.timeouts_in_words(ALL_VOID, 90))
 
@@ -263,14 +265,18 @@ def test_the_busy_neighbour_ends_with_its_owner() -> None:
 
 def test_the_recap_follows_the_numbers() -> None:
     mine, fast = table(), load(users=64, per_s=5000)
-    said = words(n02.recap(mine, FAILS, 90, EACH, SHARED, fast))
-    assert "with 180 requests failed" in said
+    said = words(n02.recap(mine, FAILS, 90, EACH, SHARED, fast, load()))
+    assert "with 180 users requests did" in said
+    assert "disturbed" not in said
+    assert "disturbed" in words(n02.recap(mine, FAILS, 90, EACH, SHARED, fast, void()))
     assert "5,000, of one and the same server" in said
-    changed = words(n02.recap(table(per_s=40), HOLDS, 40, EACH, seen(90, 0.1, 0.9), fast))
+    changed = words(n02.recap(table(per_s=40), HOLDS, 40, EACH, seen(90, 0.1, 0.9), fast, load()))
     assert "40 answers/s" in changed
-    assert "requests failed" not in changed
+    assert "no request failed here" in changed
     assert "shared client" not in changed
-    assert "a client per user 900" in words(n02.recap(mine, ALL_VOID, 90, EACH, SHARED, void()))
+    nothing = words(n02.recap(mine, ALL_VOID, 90, EACH, SHARED, void(), void()))
+    assert "a client per user 900" in nothing
+    assert f"From how many users on requests fail {VOID}" in nothing
 
 
 def test_the_door_is_explained_for_each_outcome() -> None:

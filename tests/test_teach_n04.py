@@ -1,7 +1,6 @@
 """Notebook 04: its exercises, its words for every outcome, the worker slider and the counter that splits."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from helpers.plots.response import response_plot
 from helpers.server.server import Server
 from helpers.teach.exercises import check
 from helpers.teach.outcomes import ratio_in_words, timeline_of
+from helpers.teach.predict import Option, predict
 from helpers.teach.verdicts import verdicts
 from helpers.teach.widgets import rendered
 from helpers.teach.words import n04
@@ -93,12 +93,18 @@ def test_three_workers_on_two_cores_have_two_cpu_seconds_per_second():
     assert check("04.1", "many", **facts).mark == "wrong"
 
 
-def test_an_exercise_on_a_void_measurement_says_so():
-    facts = {"seconds_per_answer": math.nan, "workers": 3, "cores": 2}
-    assert check("04.1", 100, **facts).mark == "wrong"
-    right = check("04.1", 2 / math.nan, **facts)
-    assert right.mark == "right"
-    assert "void" in right.says
+def test_without_a_measurement_the_exercise_reckons_with_an_example_and_says_so():
+    cost = n04.seconds_per_answer(made(POST, void=True), workers=1)
+    assert "an example" in n04.cost_in_words(cost, workers=3, cores=2)
+    assert check("04.1", 2 / cost, seconds_per_answer=cost, workers=3, cores=2).mark == "right"
+    measured = n04.seconds_per_answer(made(POST), workers=1)
+    assert "an example" not in n04.cost_in_words(measured, workers=3, cores=2)
+
+
+def test_a_bet_is_drawn_at_the_bar_it_speaks_of():
+    bet = predict("bet", "?", [Option(words, 2.0) for words in (n04.CORES, n04.WORKERS, n04.TOGETHER)])
+    assert n04.bet_at(bet) is None
+    assert [n04.bet_at(bet.choose(number)) for number in (1, 2, 3)] == [(1, 2), (2, 1), None]
 
 
 def test_one_worker_is_enough_for_an_endpoint_that_waits():
@@ -212,7 +218,6 @@ def test_a_void_sweep_leads_to_words_and_not_to_a_crash(cells):
     assert reason in n04.sleep_in_words(void)
     assert reason in str(timeline_of(void, workers=2))
     assert "could not be measured" in str(n04.intervals(void))
-    assert math.isnan(n04.seconds_per_answer(three, workers=1))
     assert "could not be measured" in recap(void, void=True)
 
 

@@ -130,7 +130,11 @@ def foreign_load(cores: float | None) -> Check | None:
         return None
     verdict = _graded(cores, FOREIGN_WARN, FOREIGN_VOID)
     why = f"Other programs used {cores:.2f} cores"
-    why += ": too little to matter." if verdict == "pass" else ", which the server did not get. Close them and repeat."
+    why += (
+        ": too little to matter."
+        if verdict == "pass"
+        else ", which the server did not get. Close them and measure again."
+    )
     return Check("foreign load", cores, FOREIGN_VOID if verdict == "void" else FOREIGN_WARN, "cores", verdict, why)
 
 

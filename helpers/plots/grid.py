@@ -34,6 +34,7 @@ LEFT, RIGHT, BOTTOM, TOP = 0.9, 1.65, 0.95, 0.8
 AXES_WIDTH, AXES_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - BOTTOM - TOP
 BAR, GAP = 0.86, 0.5  # a bar's share of its slot; the room between two numbers of cores, in slots
 CANNOT, NOT_MEASURED = "cannot be tested on this system", "not measured"
+ONE_ONLY = "needs 2 cores; there is 1"
 CLEARLY_FASTER = 1.2  # only a bar whose whole interval lies above this is drawn strong
 
 Key = tuple[int, int | None]  # workers, cores
@@ -71,6 +72,7 @@ class Scene:
     ratios: Mapping[Key, Ratio | None]
     ceiling: float | None
     bet: float | None
+    bet_at: Key
 
     @property
     def base_per_s(self) -> float | None:
@@ -96,27 +98,29 @@ def grid_plot(
     ceiling: float | None,
     speedup: Sequence[Mapping[str, Any]] = (),
     bet: float | None = None,
+    bet_at: Key | None = None,
     first_look: bool = False,
 ) -> Picture:
     """Bars of throughput for every number of workers and cores; a dot per launch.
 
     `rows` and `speedup` are those of a sweep, their first cell the baseline. `ceiling` is what that many bare processes
-    reach on this machine, as a multiple of one of them; `bet` is the ratio the learner expected of the last bar. Raises
-    InputError when there are no rows, or when they mix several numbers of users.
+    reach on this machine, as a multiple of one of them; `bet` is the ratio the learner expected of the last bar, or of
+    that of the (workers, cores) in `bet_at`. Raises InputError when there are no rows, or when they mix several numbers
+    of users.
     """
-    scene = _scene(one_load(cells(rows)), speedup, ceiling, bet)
+    scene = _scene(one_load(cells(rows)), speedup, ceiling, bet, bet_at)
     picture = Picture(WIDTH, HEIGHT)
     users = count(scene.found[0].users, "user")
     picture.headline(
-        "Requests per second, by workers and cores", f"higher is better · {users} · a dot is one launch of the server"
+        "Requests per second, by workers and cores" + (": a first look" if first_look else ""),
+        f"higher is better · {users} · a dot is one launch of the server",
     )
     axes = picture.axes_at(LEFT, BOTTOM, AXES_WIDTH, AXES_HEIGHT)
     places = [slot for group in scene.groups for slot in group.slots]
     axes.set(ylim=(0, scene.top), xlim=(min(places) - 0.6, max(places) + 0.6), xticks=[], ylabel="requests per second")
     plain_ticks(axes.yaxis)
-    if first_look:
-        style: dict[str, Any] = {"size": 40, "color": "#E9ECF0", "weight": "bold", "zorder": 0.1}
-        axes.text(0.34, 0.8, "first look", transform=axes.transAxes, ha="center", va="center", **style)
+    if not any(cell.per_s for cell in scene.found):
+        axes.set_yticks([])  # nothing was measured, so there is no scale
     for cell in scene.found:
         _draw_bar(picture, axes, scene, cell)
     _draw_margin(axes, scene)
@@ -125,7 +129,11 @@ def grid_plot(
 
 
 def _scene(
-    found: Sequence[Cell], speedup: Sequence[Mapping[str, Any]], ceiling: float | None, bet: float | None
+    found: Sequence[Cell],
+    speedup: Sequence[Mapping[str, Any]],
+    ceiling: float | None,
+    bet: float | None,
+    bet_at: Key | None,
 ) -> Scene:
     groups = _groups(found)
     slots: dict[Key, float] = {}
@@ -134,7 +142,8 @@ def _scene(
             members = [cell for cell in found if cell.cpus == group.cpus]
             slots |= {(cell.workers, cell.cpus): slot for cell, slot in zip(members, group.slots, strict=True)}
     ratios = {(cell.workers, cell.cpus): _ratio(cell, found[0], speedup) for cell in found}
-    return Scene(found, groups, slots, ratios, ceiling, bet)
+    last = max(slots, key=lambda key: slots[key])
+    return Scene(found, groups, slots, ratios, ceiling, bet, bet_at if bet_at in slots else last)
 
 
 def _groups(found: Sequence[Cell]) -> list[Group]:
@@ -146,7 +155,7 @@ def _groups(found: Sequence[Cell]) -> list[Group]:
         bound = hasattr(os, "sched_setaffinity")
         sizes = {1: (len(found), NOT_MEASURED if bound else CANNOT), **sizes}
     elif list(sizes) == [1]:
-        sizes[2] = (len(found), NOT_MEASURED if usable_cpus().usable > 1 else CANNOT)
+        sizes[2] = (len(found), NOT_MEASURED if usable_cpus().usable > 1 else ONE_ONLY)
     groups, at = [], 0.0
     for cpus, (size, missing) in sizes.items():
         groups.append(Group(cpus, tuple(at + i for i in range(size)), missing))
@@ -243,7 +252,7 @@ def _draw_margin(axes: Axes, scene: Scene) -> None:
         axes.axhline(line, color=INK, linewidth=1.3, linestyle=(0, (6, 3)), zorder=3)
         marks.append((line, f"machine's own\nceiling {scene.ceiling:.2f}×", INK))
     if (guess := scene.times_base(scene.bet)) is not None:
-        edge = max(scene.slots.values()) + BAR / 2
+        edge = scene.slots[scene.bet_at] + BAR / 2
         style: dict[str, Any] = {"linestyle": "none", "markeredgecolor": INK, "clip_on": False, "zorder": 7}
         axes.plot(
             [edge + 0.07], [guess], marker="D", markersize=10, markerfacecolor="white", markeredgewidth=1.6, **style

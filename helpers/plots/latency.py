@@ -88,7 +88,7 @@ def latency_plot(
     picture = Picture(WIDTH, HEIGHT + rail_in)
     picture.headline(
         "Response times, from the fastest to the slowest request",
-        "lower is better · the scale stretches the slow end: 90 %, 99 % and 99.9 % are one step apart",
+        "lower is better · the scale stretches the slow end",
     )
     axes = picture.axes_at(LEFT, BOTTOM, AXES_WIDTH, HEIGHT - BOTTOM - TOP)
     right = _stretch(max([0.95, *(curve.reach for curve in curves)])) * 1.04

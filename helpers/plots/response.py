@@ -63,7 +63,8 @@ def _medians(rows: Sequence[Row], cell: Cell) -> list[float]:
 
 def _draw(axes: Axes, cell: Cell, length: float | None, dots: Sequence[float], y: float, longest: float) -> None:
     name: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "center", "size": 11}
-    axes.text(-0.015, y, count(cell.workers, "worker"), **name)
+    words = count(cell.workers, "worker") + (f"\n{cell.void_note}" if cell.void and length is not None else "")
+    axes.text(-0.015, y, words, linespacing=1.05, **name)
     if length is None:
         axes.barh(y, longest / 3, BAR_IN, facecolor="white", edgecolor=LINE, hatch="///", zorder=2)
         box = {"facecolor": "white", "edgecolor": "none", "pad": 3}
@@ -71,8 +72,8 @@ def _draw(axes: Axes, cell: Cell, length: float | None, dots: Sequence[float], y
         return
     axes.barh(y, length, BAR_IN, color=PLAIN, zorder=2)
     axes.plot(dots, [y] * len(dots), "o", markersize=6, markerfacecolor="white", color=INK, zorder=5)
-    words: dict[str, Any] = {"va": "center", "size": 12, "weight": "bold", "path_effects": HALO, "zorder": 6}
-    axes.text(max(length, *dots) + 0.015 * longest, y, duration(length), **words)
+    style: dict[str, Any] = {"va": "center", "size": 12, "weight": "bold", "path_effects": HALO, "zorder": 6}
+    axes.text(max(length, *dots) + 0.015 * longest, y, duration(length), **style)
 
 
 def _draw_bet(axes: Axes, at: float, y: float) -> None:

@@ -124,7 +124,7 @@ def users_plot(rows: Sequence[Row]) -> Picture:
         axes.tick_params(labelbottom=quantity is FAILURES)
         _draw_panel(axes, quantity, lines, lambda cell: cell.users, height, names=quantity is THROUGHPUT)
     axes.set_xlabel("users, each waiting for its answer (the scale doubles from step to step)")
-    if not any(share for cell in found for share in cell.error_ratio):
+    if all(cell.error_ratio and not any(cell.error_ratio) for cell in found):
         axes.text(0.5, 0.5, "no request failed", transform=axes.transAxes, ha="center", va="center", color=SOFT_INK)
     return picture.finish(_alt("users", lines, lambda cell: cell.users), table(rows))
 
@@ -143,6 +143,8 @@ def _draw_panel(
     axes.set(ylim=(0, top))
     axes.set_title(quantity.title, size=11, loc="left", color=SOFT_INK)
     plain_ticks(axes.yaxis)
+    if not seen:
+        axes.set_yticks([])  # nothing was measured, so there is no scale
     ends: list[tuple[float, Line]] = []
     for line in lines:
         heights = [_height(quantity, cell) for cell in line.cells]

@@ -197,9 +197,9 @@ def _draw_flight(axes: Axes, window: Window, rows_in: float) -> None:
             axes.barh(row, end - until, left=until, color=window.colours[request.worker], **edge)
         if not request.ok and request.done_ms <= window.end_ms:
             axes.plot([end], [row], "x", color=FAILED, markersize=7, markeredgewidth=2.2, clip_on=False, zorder=6)
-    _name_longest_wait(axes, window, shown, rows_in)
+    _name_typical_wait(axes, window, shown, rows_in)
     hidden = window.flight.height - window.shown_rows
-    words = f"{count(window.flight.height, 'request')}\nin flight,\na row each" if window.flight.rows else ""
+    words = f"up to {window.flight.height}\nat a time,\na row each" if window.flight.rows else ""
     if hidden:
         words += f"\n({window.shown_rows} shown)"
     axes.text(-0.02, 0.5, words, transform=axes.transAxes, ha="right", va="center", size=10.5, linespacing=1.3)
@@ -208,8 +208,8 @@ def _draw_flight(axes: Axes, window: Window, rows_in: float) -> None:
         axes.text(0.5, 0.5, empty, transform=axes.transAxes, ha="center", va="center", color=SOFT_INK)
 
 
-def _name_longest_wait(axes: Axes, window: Window, shown: Sequence[tuple[int, Request]], rows_in: float) -> None:
-    """Write its length into one grey bar: the longest of those that can be read from end to end."""
+def _name_typical_wait(axes: Axes, window: Window, shown: Sequence[tuple[int, Request]], rows_in: float) -> None:
+    """Write its length into one grey bar: of those seen from end to end and long enough, the one next to the median."""
     if not shown or rows_in / window.shown_rows < 0.15:
         return
     per_ms = (WIDTH - LEFT - RIGHT) / (window.end_ms - window.start_ms)
@@ -218,10 +218,14 @@ def _name_longest_wait(axes: Axes, window: Window, shown: Sequence[tuple[int, Re
         for row, request in shown
         if request.handled_ms is not None and request.sent_ms >= window.start_ms and request.done_ms <= window.end_ms
     ]
-    wait_ms, row, request = max(whole, default=(0.0, 0, None), key=lambda item: item[0])
-    words = f"waits {duration(wait_ms)}"
-    if request is not None and wait_ms * per_ms > 0.08 * len(words) + 0.1:
-        axes.text(request.sent_ms + 0.06 / per_ms, row, words, va="center_baseline", size=10, zorder=5)
+    if not whole:
+        return
+    median_ms = sorted(wait_ms for wait_ms, _, _ in whole)[len(whole) // 2]
+    for wait_ms, row, request in sorted(whole, key=lambda item: abs(item[0] - median_ms)):
+        words = f"waits {duration(wait_ms)}"
+        if wait_ms * per_ms > 0.08 * len(words) + 0.1:
+            axes.text(request.sent_ms + 0.06 / per_ms, row, words, va="center_baseline", size=10, zorder=5)
+            return
 
 
 def _draw_lanes(axes: Axes, window: Window) -> None:

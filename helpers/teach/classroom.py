@@ -60,14 +60,30 @@ class Classroom:
         return f"<p>{first}</p>" + (f"<ul>{items}</ul>" if items else "")
 
 
+@dataclass(frozen=True)
+class Exported:
+    """What became of an export: the file, or why none was written. It is true where one was."""
+
+    path: Path | None
+    why: str = ""
+
+    def __bool__(self) -> bool:
+        return self.path is not None
+
+    def __str__(self) -> str:
+        return self.why if self.path is None else f"written: {store.shown(self.path)}"
+
+
 def export(
     name: str | None, sweep: SweepResult, ceiling: ProcessScaling | None, folder: Path | str | None = None
-) -> Path:
-    """Write this person's file (default folder: results/class) and return it; a second export replaces the first.
+) -> Exported:
+    """Write this person's file (default folder: results/class); a second export replaces the first, a void one none.
 
     `name` is whatever the class shall read, None for no name. The file holds no name of a machine, user or folder.
     Raises InputError for a name that cannot be shown, StoreError where nothing can be written.
     """
+    if all(run.void for run in sweep.runs):
+        return Exported(None, "nothing could be measured, so nothing is written; an earlier file stays as it is")
     machine, own_id = sweep.machine, _own_id()
     payload = {
         "schema": SCHEMA,
@@ -80,12 +96,12 @@ def export(
             "virtual_machine": machine.get("virtual_machine"),
             "cpu_model": machine.get("cpu_model", ""),
         },
-        "ceiling": None if ceiling is None else ceiling.ratio,
+        "ceiling": None if ceiling is None or machine.get("cpus_usable", 1) < 2 else ceiling.ratio,
         "ratios": [_ratio_of(sweep, entry) for entry in sweep.speedup()],
     }
     target = store.RESULTS / "class" if folder is None else Path(folder)
     text = json.dumps(payload, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    return store.save_text(f"class-{own_id}.json", text, folder=target)
+    return Exported(store.save_text(f"class-{own_id}.json", text, folder=target))
 
 
 def read_class(folder: Path | str | None = None) -> Classroom:

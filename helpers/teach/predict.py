@@ -71,7 +71,7 @@ class Prediction:
 
     def _verdict(self, right: str) -> str:
         if self.chosen is None:
-            return f'<div style="{CARD}">You made no prediction. Choose above, and this picture shows it too.</div>'
+            return f'<div style="{CARD}">You made no prediction. Choose above, and it is compared with this.</div>'
         words = escape(self.chosen.words)
         if right not in [option.words for option in self.options]:
             return (

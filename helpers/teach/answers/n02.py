@@ -9,17 +9,20 @@ WITHIN = 0.1
 
 
 @exercise("02.1", wants="a number of milliseconds")
-def median_of_32(answer: Any, *, per_s: float) -> tuple[bool, str]:
-    """The median in ms with 32 users, from the throughput measured with 16."""
+def mean_of_32(answer: Any, *, per_s: float) -> tuple[bool, str]:
+    """The mean response time in ms with 32 users, from the throughput measured with 16."""
     given, right = float(answer), 1000 * 32 / per_s
     if _near(given, right):
-        return True, f"{right:.0f} ms: 32 users divided by {per_s:.0f} answers/s. Run load() with 32 users and see."
+        return (
+            True,
+            f"{right:.0f} ms: 32 users divided by {per_s:.0f} answers/s. Run load() with 32 and see.",
+        )
     if _near(given, right / 1000):
         return False, "The right number of seconds. How many ms are that?"
     if _near(given, right / 32):
         return False, "That is how long one request takes. How many stand in line with it?"
     if _near(given, right / 2):
-        return False, "That was the median with 16 users. What happened to it whenever the users were doubled?"
+        return False, "That was it with 16 users. What happened to it whenever the users were doubled?"
     if _near(given, per_s / 32):
         return False, "Turned round: the more users, the shorter? Look again which one is divided by which."
     if _near(given, 32 * per_s):
@@ -36,6 +39,8 @@ def users_until_the_proxy_gives_up(answer: Any, *, per_s: float) -> tuple[bool, 
             True,
             f"About {right:.0f}: so many are answered in 10 s, and whoever stands behind them is too late.",
         )
+    if _near(given, 10 / per_s):
+        return False, "You divided. How many requests are answered in those 10 s?"
     if _near(given, per_s):
         return False, "So many are answered in one second. How many seconds does the proxy wait?"
     if _near(given, per_s / 10):

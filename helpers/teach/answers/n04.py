@@ -1,6 +1,5 @@
 """Notebook 04: the judges of its exercises."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,13 +10,12 @@ WITHIN = 0.1  # of the value: what one reads off or computes by hand
 
 @exercise("04.1", wants="a number of answers per second")
 def most_of_three_workers(answer: Any, *, seconds_per_answer: float, workers: int, cores: int) -> tuple[bool, str]:
-    """Answers per second that three workers can give at most, from the CPU seconds that an answer costs."""
+    """Answers per second that three workers can give, from the CPU seconds that an answer costs."""
     given, per_core = float(answer), 1 / seconds_per_answer
     able = min(workers, cores)
-    if math.isnan(per_core):
-        return math.isnan(given), "The measurement that this rests on was void: no number. Run its cell again."
     if _near(given, able * per_core):
-        return True, f"{able} CPU seconds per second at {seconds_per_answer:.4f} s per answer: {able * per_core:.0f}."
+        fit = f"{able} CPU seconds per second at {seconds_per_answer:.4f} s per answer: about {able * per_core:.0f}."
+        return True, f"{fit} Compare it with the bar of three workers: a cost read off one launch is not exact."
     if _near(given, workers * per_core):
         return False, f"That takes {workers} CPU seconds in every second. How many does the machine have?"
     if _near(given, per_core):
@@ -29,10 +27,10 @@ def most_of_three_workers(answer: Any, *, seconds_per_answer: float, workers: in
 
 @exercise("04.2", wants="a number of workers")
 def workers_for_sleep(answer: Any, *, users: int) -> tuple[bool, str]:
-    """How many workers to pay for where an endpoint only waits."""
+    """The smallest number of workers that is enough where an endpoint only waits."""
     given = float(answer)
     if given == 1:
-        return True, "One overlaps them all. A second costs memory, and in this measurement it brought nothing."
+        return True, "One overlaps them all: while it awaits, it is free for the others. A second costs memory."
     if given == 2:
         return False, "Compare the two bars once more: what did the second worker add, and what does it cost?"
     if given == users:
@@ -51,7 +49,10 @@ def next_visit(answer: Any, *, counters: Mapping[int, int]) -> tuple[bool, str]:
     if given == right:
         return True, f"{_listed(right)}: it depends on who answers, and nobody knows all {sent} visits."
     if given < right:
-        return False, "That is one of them. Which worker answers the next visit: is it yours to choose?"
+        return (
+            False,
+            "That is one of them; give all, as a set. Is it yours to choose which worker answers the next visit?",
+        )
     if given == {sent + 1}:
         return False, f"Which process knows of all {sent} visits?"
     if given == set(counters.values()):

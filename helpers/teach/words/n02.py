@@ -31,9 +31,10 @@ def distribution(answers_s: Mapping[int, Sequence[float]], bet: float | None) ->
     from helpers.plots.latency import latency_plot
     from helpers.plots.picture import HALO, INK, count
 
-    lost = {users: sum(map(math.isinf, times)) for users, times in answers_s.items()}
+    drawn = {users: times for users, times in answers_s.items() if users <= 16}  # more would press these together
+    lost = {users: sum(map(math.isinf, times)) for users, times in drawn.items()}
     picture = latency_plot(
-        {count(users, "user"): [1000 * time_s for time_s in times] for users, times in answers_s.items()},
+        {count(users, "user"): [1000 * time_s for time_s in times] for users, times in drawn.items()},
         timeouts={count(users, "user"): number for users, number in lost.items()},
         timeout_ms=5_000.0,
     )
@@ -41,7 +42,7 @@ def distribution(answers_s: Mapping[int, Sequence[float]], bet: float | None) ->
         axes, height = picture.axes[0], 1000 * bet * median(answers_s[1])
         axes.axhline(height, color=INK, linestyle=(0, (2, 2)), linewidth=1.5, zorder=2)
         words = f"your prediction for 16 users: {height:.0f} ms"
-        axes.text(0.58, height, words, va="bottom", size=10.5, color=INK, path_effects=HALO, zorder=7)
+        axes.text(0.03, height, words, va="bottom", size=10.5, color=INK, path_effects=HALO, zorder=7)
         picture.alt += f" You predicted {height:.0f} ms for the median with 16 users."
     return picture
 
@@ -57,8 +58,8 @@ def median_in_words(mine: "pd.DataFrame") -> str:
     )
     if abs(more - 1) <= STEADY_WITHIN:
         return (
-            f"{told} The worker was as busy with one user as it is with sixteen: it answers no more, so the users stand"
-            " in line, and each waits for those in front."
+            f"{told} With one user the worker already gave about as many answers as with sixteen: there are no more to"
+            " be had, so the users stand in line, and each waits for those in front."
         )
     return (
         f"{told} Here the throughput changed as well. Either one user alone could not keep the worker busy, or"
@@ -109,7 +110,7 @@ def cliff_picture(cliff: SweepResult, bet: float | None) -> "Picture":
     words = f"your prediction: {bet:,.0f} users" + ("" if inside else " →" if bet > high else "")
     at = bet if inside else high if bet > high else low
     ha = "left" if at < math.sqrt(low * high) else "right"
-    failures.text(at, 0.94 if inside else 0.5, f" {words} ", ha=ha, color=INK, path_effects=HALO, **place)
+    failures.text(at, 0.94, f" {words} ", ha=ha, color=INK, path_effects=HALO, **place)
     picture.alt += f" You predicted failures from {bet:,.0f} users on."
     return picture
 
@@ -128,8 +129,8 @@ def timeouts_in_words(cliff: SweepResult, fits: float) -> str:
             " have to be true? Compare the throughput in the upper panel with your own."
         )
     return (
-        f"{told} One worker answers about {fits} requests in a second, so request {fits + 1} is still in line when its"
-        " client gives up. That has nothing to do with how many connections async can hold: they are all held, and"
+        f"{told} One worker answers about {fits} requests in a second; whoever stands further back is still in line"
+        " when the time is up. That has nothing to do with how many connections async can hold: they are all held, and"
         " they wait. Nor does only the surplus fail: the worker goes on with requests whose clients have left, and so"
         " those behind them come too late as well."
     )
@@ -244,6 +245,11 @@ def referee(colleague: LoadResult, mine: LoadResult) -> Any:
 
     usual = "" if mine.verdict == "void" else f", where you measured {mine.achieved_per_s:.0f}"
     claim = f"<p>The colleague says: “/cpu gives {colleague.achieved_per_s:.0f} answers/s with 16 users{usual}.”</p>"
+    if mine.verdict == "void":
+        claim += (
+            "<p>Your own run was disturbed as well, so the two bars below may look alike: run the cell with"
+            " <code>sixteen</code> again first.</p>"
+        )
     split = [(name, each.cpu) for name, each in (("your run", mine), ("the colleague's", colleague)) if each.cpu]
     if not split:
         return html(claim)
@@ -255,9 +261,17 @@ def referee(colleague: LoadResult, mine: LoadResult) -> Any:
 
 
 def recap(
-    mine: "pd.DataFrame", cliff: SweepResult, fits: float, each: Watched, shared: Watched, engine: LoadResult
+    mine: "pd.DataFrame",
+    cliff: SweepResult,
+    fits: float,
+    each: Watched,
+    shared: Watched,
+    engine: LoadResult,
+    sixteen: LoadResult,
 ) -> Any:
     """The recap of notebook 02, computed from the learner's own numbers."""
+    from helpers.plots.picture import count
+
     lines = [
         f"One worker gave about <b>{mine.answers_per_s[16]:.0f} answers/s</b> on /cpu with 16 users, and"
         f" {mine.answers_per_s[64]:.0f} with 64; the median went from {mine.median_ms[16]:.0f} to"
@@ -265,12 +279,21 @@ def recap(
         f"Users divided by throughput predicts {1000 * 64 / mine.answers_per_s[64]:.0f} ms with 64 users: measured was"
         f" a mean of {mine.mean_ms[64]:.0f} ms.",
     ]
+    if sixteen.verdict == "void":
+        lines.append("(The run of <code>load_test</code> beside yours was disturbed, so yours may have been, too.)")
     beyond = [users for users, share in _failures(cliff).items() if share > FAILS_FROM]
+    within = [users for users, share in _failures(cliff).items() if share <= FAILS_FROM]
     if beyond:
+        without = f"with {count(max(within), 'user')} none failed, " if within else ""
         lines.append(
-            f"With a time-out of 1 s about {fits} users fit; with {beyond[0]} requests failed. That is the post's"
-            " symptom, on your machine, from one worker's queue and no fault at all."
+            f"With a time-out of 1 s, {without}with {count(beyond[0], 'user')} requests did: one worker answers about"
+            f" {fits} in a second. That is the post's symptom, on your machine, from one worker's queue and no fault at"
+            " all."
         )
+    elif within:
+        lines.append(f"With a time-out of 1 s and up to {count(max(within), 'user')} no request failed here.")
+    else:
+        lines.append(f"From how many users on requests fail {VOID}.")
     if who_is_to_blame(shared) == "the load generator":
         lines.append(
             f"With 64 users on /health a shared client reported {shared['answers_per_s']:,.0f} answers/s and"
@@ -317,7 +340,7 @@ def mean_against_percentiles(answers_s: Sequence[float]) -> Any:
     numbers = {"mean": average, "median": middle, "p95": ms[int(0.95 * len(ms))], "longest": ms[-1]}
     cells = " · ".join(f"{name} <b>{shown(value)}</b>" for name, value in numbers.items())
     near = sum(abs(each - average) <= average / 4 for each in ms) / len(ms)
-    text = f"Of {len(ms)} answers {_percent(near)} took within a quarter of the mean."
+    text = f"Only {_percent(near)} of {len(ms)} answers took between 0.75 and 1.25 times the mean."
     if average > 1.25 * middle:
         text += f" The mean is {average / middle:.1f} times the median: a few answers from behind the report carry it."
     else:
@@ -326,7 +349,8 @@ def mean_against_percentiles(answers_s: Sequence[float]) -> Any:
 
 
 def _void(result: LoadResult) -> str:
-    return f"The engine's run {VOID}: {result.reasons[0]}" if result.reasons else f"The engine's run {VOID}."
+    which = "The run of <code>load_test</code>"
+    return f"{which} {VOID}: {result.reasons[0]}" if result.reasons else f"{which} {VOID}."
 
 
 def _percent(share: float) -> str:

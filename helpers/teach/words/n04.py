@@ -18,6 +18,7 @@ from helpers.teach.outcomes import (
     void_in_words,
     without_two_cores,
 )
+from helpers.teach.predict import Prediction
 from helpers.teach.widgets import html
 
 # The answers of the first prediction: what the grid bears out is one of them, or none clearly.
@@ -28,6 +29,7 @@ CORES, WORKERS, EACH, TOGETHER = (
     "neither alone, both together about twice",
 )
 NONE_CLEARLY = "none of them clearly"
+EXAMPLE_COST_S = 0.0125  # CPU seconds of an answer, to reckon with where nothing could be measured
 CLOSE_TO_CEILING = 0.85  # of what two bare processes gain
 ALMOST_TWO = 1.95
 FOUR_TIMES = 3.0  # two workers on two cores beyond this would be "each doubles it"
@@ -50,6 +52,12 @@ def pattern(sweep: SweepResult) -> str:
     if both >= GAIN_FROM and max(cores, workers) < NO_GAIN_BELOW:
         return TOGETHER
     return NONE_CLEARLY
+
+
+def bet_at(bet: Prediction) -> tuple[int, int | None] | None:
+    """The (workers, cores) that the chosen answer speaks of; None for the last bar."""
+    chosen = "" if bet.chosen is None else bet.chosen.words
+    return {CORES: (1, 2), WORKERS: (2, 1)}.get(chosen)
 
 
 def grid_in_words(sweep: SweepResult, ceiling: ProcessScaling) -> str:
@@ -97,7 +105,7 @@ def intervals(sweep: SweepResult) -> Any:
         lines.append(f"<li>{what}: <b>{ratio_in_words(ratio)}</b>{_interval_says(ratio)}</li>")
     base = f"{_counted(first.workers, 'worker')} on {_cores(first.cpus)}"
     two = any(sweep.ratio(cell).pairs == 2 for cell in others)
-    few = "<p>With two launches per cell an interval must be very wide; five are published.</p>" if two else ""
+    few = "<p>With so few launches an interval must be very wide; from five on one may publish.</p>" if two else ""
     return html(f"<p>Against {base}:</p><ul>{''.join(lines)}</ul>{few}")
 
 
@@ -120,7 +128,7 @@ def cpu_in_words(sweep: SweepResult) -> Any:
     if math.isnan(one) or math.isnan(two) or result is None or result.cpu is None:
         return html(f"<p>{void_in_words(sweep)}</p>")
     bias = (
-        f"The generator took {result.cpu.generator:.2f} cores' worth in the winning corner. It sits on the same cores,"
+        f"With two workers the generator took {result.cpu.generator:.2f} cores' worth. It sits on the same cores,"
         " so two workers can only look <i>worse</i> than they are."
     )
     used = f"One worker used <b>{one:.2f}</b> cores' worth, two workers used <b>{two:.2f}</b>."
@@ -140,7 +148,7 @@ def three_in_words(three: SweepResult, grid: SweepResult) -> str:
     used = cores_used(three, workers=3)
     if ratio.value is None or math.isnan(used):
         return void_in_words(three)
-    had = "" if two is None else f"; two workers had {two:.2f}"
+    had = "" if two is None else f"; two workers had {two:.2f}, against one on the same cores"
     says = f"Three workers on {_cores(cpus)}: {ratio_in_words(ratio)} the answers of one worker{had}."
     spent = f" Together they used {used:.2f} cores' worth of CPU."
     if cpus is None:
@@ -218,17 +226,23 @@ def counters_in_words(counters: Mapping[int, int], sent: int) -> Any:
 
 
 def seconds_per_answer(sweep: SweepResult, *, workers: int) -> float:
-    """CPU seconds that the workers spent on one answer; nan without a measurement."""
+    """CPU seconds that the workers spent on one answer; the example's without a measurement."""
     result = sample(sweep, workers=workers)
-    if result is None or not result.achieved_per_s:
-        return float("nan")
-    return cores_used(sweep, workers=workers) / result.achieved_per_s
+    used = cores_used(sweep, workers=workers)
+    if result is None or not result.achieved_per_s or math.isnan(used):
+        return EXAMPLE_COST_S
+    return used / result.achieved_per_s
 
 
 def cost_in_words(cost: float, *, workers: int, cores: int) -> str:
     """What exercise 04.1 starts from."""
-    says = f"{VOID}: run the measurement above again" if math.isnan(cost) else f"{cost:.4f} CPU seconds"
-    return f"cost of one answer: {says}; workers: {workers}, cores: {cores}"
+    example = f" (an example, since it {VOID})" if cost == EXAMPLE_COST_S else ""
+    return f"cost of one answer: {cost:.4f} CPU seconds{example}; workers: {workers}, cores: {cores}"
+
+
+def upper(cores: int | None) -> str:
+    """`TWO cores`, for the question of a prediction."""
+    return {1: "ONE core", 2: "TWO cores"}.get(cores or 0, "ALL cores")
 
 
 def recap(
@@ -273,9 +287,10 @@ def _recap_of_both(grid: SweepResult, ceiling: ProcessScaling) -> str:
     if both < NO_GAIN_BELOW:
         return f"Both together gave only {both:.2f} times here, the bare processes {ceiling.ratio:.2f}: find out why."
     part = both / ceiling.ratio
+    reached = f"{part:.0%} of" if part < 1 else "all of"
     return (
         f"Two workers on two cores: <b>{_short(ratio_of(grid, 2, 2), 'the answers')}</b> of <i>this</i> endpoint,"
-        f" {part:.0%} of this machine's own ceiling of {ceiling.ratio:.2f}."
+        f" {reached} what this machine has to give ({ceiling.ratio:.2f})."
     )
 
 
