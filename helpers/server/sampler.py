@@ -77,15 +77,17 @@ class Sampler:
         return pd.DataFrame(rows)
 
     def _run(self) -> None:
-        before = _Look.take(self._server)
+        before = Look.take(self._server)
         while not self._end.wait(self._every_s):
-            now = _Look.take(self._server)
-            self.samples.append(_between(before, now, now.at_s - self._began))
+            now = Look.take(self._server)
+            self.samples.append(between(before, now, now.at_s - self._began))
             before = now
 
 
 @dataclass(frozen=True)
-class _Look:
+class Look:
+    """What was read at one moment: CPU seconds used so far, by process and of the whole machine, and memory."""
+
     at_s: float
     busy_s: float
     idle_s: float
@@ -96,7 +98,8 @@ class _Look:
     memory_mb: dict[int, float]
 
     @classmethod
-    def take(cls, server: Watched) -> "_Look":
+    def take(cls, server: Watched) -> "Look":
+        """Read it now."""
         own, below, workers = os.getpid(), _processes_of(server), server.worker_pids
         generator = [pid for pid in proc.descendants(own) if pid not in below and ENGINE in proc.describe(pid)]
         return cls(
@@ -122,7 +125,8 @@ def _used(pids: list[int]) -> dict[int, float]:
     return {pid: used for pid in pids if (used := proc.cpu_s(pid)) is not None}
 
 
-def _between(before: _Look, now: _Look, at_s: float) -> Sample:
+def between(before: Look, now: Look, at_s: float) -> Sample:
+    """Cores' worth of each part from one look to the next."""
     elapsed = now.at_s - before.at_s
 
     def cores(earlier: dict[int, float], later: dict[int, float]) -> dict[int, float]:

@@ -82,8 +82,11 @@ class Server:
         with self._lock_from_starts():
             self._end(grace_s)
 
-    def relaunch(self, **changes: Any) -> "Server":
-        """Stop, and start again with changed arguments: `relaunch(workers=2)`. The port stays the same if it can."""
+    def relaunch(self, *, grace_s: float = 3.0, **changes: Any) -> "Server":
+        """Stop (see there for `grace_s`), and start again with changed arguments: `relaunch(workers=2)`.
+
+        The port stays the same if it can.
+        """
         unknown = set(changes) - set(self._arguments)
         if unknown:
             raise InputError(f"Server has no argument {min(unknown)!r}", f"it has: {', '.join(self._arguments)}")
@@ -91,7 +94,7 @@ class Server:
         wanted = checked(**arguments)  # nothing is stopped for a bad argument
         with self._lock:
             before = None if self._running is None else self._running.launch.port
-            self.stop()
+            self.stop(grace_s=grace_s)
             self._arguments, self._wanted = arguments, wanted
             self._start(first=before)
             return self
