@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from tests.browsing import browser, lab  # noqa: F401  fixtures of every test that opens a page
+
 TOKEN = f"LAB_TEST_RUN={uuid.uuid4().hex}"  # in the environment of everything this run starts, and of nothing else
 GRACE_S = 3.0
 

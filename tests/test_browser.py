@@ -1,89 +1,18 @@
 """JupyterLab in a real browser: notebooks open without a dialog, run whole, and their widgets answer."""
 
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
-import psutil
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 
-from helpers.notebooks import FOLDER, find
+from helpers.notebooks import find
 from helpers.server import registry
-from tests.tools import require
+from tests.browsing import looked_at, open_notebook, run_all
 from tests.waiting import await_true
 
-ROOT = FOLDER.parent
-SHOTS = ROOT / "results" / "screenshots"
 MAIN_PATH = ("00_start_here",)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-IDLE = ".jp-NotebookPanel:visible .jp-Notebook-ExecutionIndicator[data-status='idle']"
 NAMES = [path.stem for path in find()]
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """JupyterLab as `lab` starts it, with settings of its own and at the quick pace; yields its address with token."""
-    home = tmp_path_factory.mktemp("home")
-    command = [sys.executable, "-m", "helpers", "lab", "--no-browser", "--port", "0"]
-    env = {**os.environ, "HOME": str(home), "LAB_PACE": "quick", "JUPYTER_CONFIG_DIR": str(home / "jupyter")}
-    log = home / "lab.log"  # not a pipe, which would fill up unread
-    with log.open("wb") as file:
-        process = subprocess.Popen(command, stderr=file, env=env, cwd=ROOT, start_new_session=True)
-    try:
-        address = await_true(lambda: re.search(r"http://127\.0\.0\.1:\d+/\S+", log.read_text()), 60, "no address")
-        yield address.group(0)
-    finally:
-        kernels = process_family(process.pid)
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:  # it waits for a kernel that is busy
-            process.kill()
-            process.wait()
-        for kernel in kernels:
-            with suppress(psutil.NoSuchProcess):
-                kernel.kill()
-
-
-def process_family(pid: int) -> list[psutil.Process]:
-    return psutil.Process(pid).children(recursive=True)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = require("chromium")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield opened
-        opened.close()
-
-
-def open_notebook(browser: Browser, lab: str, name: str) -> Page:
-    page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    page.goto(lab.replace("00_start_here", name))
-    page.wait_for_selector(".jp-NotebookPanel:visible .jp-Cell", timeout=60_000)
-    page.wait_for_selector("text=Python 3 (ipykernel) | Idle", timeout=60_000)  # else Run asks which kernel to use
-    page.wait_for_selector(IDLE, timeout=60_000)
-    return page
-
-
-def run_all(page: Page, name: str, within_s: float = 200) -> None:
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name=re.compile("^Run All Cells")).click()
-    last = page.locator(".jp-NotebookPanel:visible .jp-CodeCell .jp-InputPrompt")
-    await_true(
-        lambda: page.locator(IDLE).count() and "*" not in "".join(last.all_inner_texts()), within_s, f"{name} runs on"
-    )
-
-
-def looked_at(page: Page, name: str) -> None:
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SHOTS / f"{name}.png")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +22,7 @@ def test_a_notebook_opens_without_a_dialog_and_runs_whole(browser: Browser, lab:
     page = open_notebook(browser, lab, name)
     assert page.locator(".jp-Dialog").count() == 0
     run_all(page, name)
-    looked_at(page, name)
+    looked_at(page, name, whole=True)
     assert page.locator(".jp-Dialog").count() == 0
     errors = page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr'] >> text=Traceback")
     assert errors.count() == 0

@@ -1,17 +1,16 @@
 """Notebook 04: its exercises, its words for every outcome, the worker slider and the counter that splits."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from helpers.errors import InputError, StateError
 from helpers.experiment import Cell, Run, SweepResult
 from helpers.load.cpu import CpuSplit
-from helpers.machine import ProcessScaling, usable_cpus
+from helpers.machine import ProcessScaling
 from helpers.plots.response import response_plot
 from helpers.server.server import Server
 from helpers.teach.exercises import check
@@ -20,9 +19,7 @@ from helpers.teach.predict import Option, predict
 from helpers.teach.verdicts import verdicts
 from helpers.teach.widgets import rendered
 from helpers.teach.words import n04
-from helpers.teach.worker_slider import WorkerSlider
 from tests.serving import get, state_folder  # noqa: F401
-from tests.waiting import await_true
 
 CEILING = ProcessScaling(2, 100.0, 190.0, 1.9, (1.9,))
 COUNTERS = {11: 61, 12: 39}
@@ -250,57 +247,6 @@ def test_the_newest_verdicts_are_shown_and_their_absence_is_said(tmp_path: Path)
 
 
 # -------------------------------------------------------------------------------------------------- on real servers
-
-
-@pytest.fixture
-def slider(state_folder: Path) -> Iterator[WorkerSlider]:  # noqa: F811
-    made_here = WorkerSlider("slider", Server(), "/cpu?units=5", users=4, duration_s=0.5)
-    yield made_here
-    made_here.stop()
-
-
-def test_what_the_slider_says_is_pending_until_the_server_is_relaunched(slider: WorkerSlider):
-    assert "no server runs" in slider.says
-    assert slider.picture() is None
-    slider.press().join(30)
-    assert slider.says == "● READY: 2 workers, as the slider says."
-    slider.wanted = 1
-    assert slider.says == "! pending: the slider asks for 1 worker, the server still runs 2."
-    slider.run(1)
-    assert "READY: 1 worker," in slider.says
-    assert {run.cell.workers for run in slider.runs} == {1, 2}
-    assert "1: " in slider.picture().alt
-
-
-def test_the_slider_and_the_button_do_what_the_code_does(slider: WorkerSlider, monkeypatch: pytest.MonkeyPatch):
-    pytest.importorskip("ipywidgets")
-    slider._ipython_display_()
-    state, button, control = (slider._parts[name] for name in ("state", "button", "slider"))
-    assert control.max == 2 * usable_cpus().usable
-    control.value = 1
-    assert "asks for 1 worker" in state.value
-    button.click()
-    await_true(lambda: "READY: 1 worker" in state.value, 30)
-    assert "<img" in slider._parts["picture"].value
-    control.value = 2
-    assert "pending" in state.value
-    monkeypatch.setattr(slider.server, "relaunch", lambda **_: 1 / 0)
-    slider.press().join(30)  # the thread of the click before may still be ending
-    slider.press().join(30)
-    assert "ZeroDivisionError" in state.value
-    assert not button.disabled
-
-
-def test_what_goes_wrong_behind_the_button_is_shown_with_its_hint(slider: WorkerSlider):
-    slider.wanted = 10_000
-    slider.press().join(30)
-    assert slider.says.startswith("▲ workers=10000 is too many · hint:")
-    with pytest.raises(InputError):
-        slider.run(0)
-    slider._busy.acquire()
-    with pytest.raises(StateError, match="running already"):
-        slider.run(1)
-    slider._busy.release()
 
 
 def test_a_counter_in_a_global_splits_among_the_workers(state_folder: Path):  # noqa: F811

@@ -7,6 +7,7 @@ from helpers.experiment import PINNING, Pace, pace
 from helpers.machine import usable_cpus
 from helpers.server import registry
 from helpers.teach.missing import explain_missing_names
+from helpers.teach.panel.panel import close_all
 from helpers.teach.widgets import html, show
 
 
@@ -48,6 +49,7 @@ def begin() -> Session:
 
 def finish() -> None:
     """Call it in the last cell: stops what this notebook has running, and says what it stopped."""
+    close_all()
     mine = [entry for entry in registry.servers() if entry.owner_pid == os.getpid()]
     for entry in mine:
         registry.stop(entry)

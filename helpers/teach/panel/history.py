@@ -124,4 +124,4 @@ def table(trials: Sequence[Trial]) -> str:
         ]  # fmt: skip
         rows.append("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>")
     body = "".join(rows) or "<tr><td colspan='10'>nothing has been measured yet</td></tr>"
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<table class='lab-wide'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

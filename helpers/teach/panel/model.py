@@ -41,6 +41,7 @@ class PanelModel:
         self._doing: Request | Literal["launch"] | None = None
         self._next: Request | None = None
         self._closed = False
+        self._telling = False  # it is done, but has not been drawn yet
         self._told_of_death = False
         self._cancel = threading.Event()
         self._wake = threading.Condition()
@@ -83,7 +84,7 @@ class PanelModel:
                 f"the panel has no setting {min(unknown)!r}", f"{', '.join(Settings.__dataclass_fields__)}"
             )
         self.wanted = replace(self.wanted, **changes)
-        self._changed()
+        self._tell()
 
     def relaunch(self) -> None:
         """Start the server with what is wanted, or start it anew."""
@@ -100,7 +101,7 @@ class PanelModel:
     def clear(self) -> None:
         """Forget what was measured."""
         self.history, self.result = History(), None
-        self._changed()
+        self._tell()
 
     def close(self) -> None:
         """End everything, for good. Twice does no harm."""
@@ -111,12 +112,12 @@ class PanelModel:
         self.server.stop(grace_s=0.0)
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
-        self._changed()
+        self._tell()
 
     def wait(self, within_s: float = 60.0) -> "PanelModel":
         """Return when nothing is under way any more. Raises StateError when that takes too long."""
         with self._wake:
-            if not self._wake.wait_for(lambda: not self.busy or self._closed, within_s):
+            if not self._wake.wait_for(lambda: not (self.busy or self._telling) or self._closed, within_s):
                 raise StateError(
                     f"the panel is still {self.state} after {within_s:g} s", "stop() ends what is under way"
                 )
@@ -127,7 +128,7 @@ class PanelModel:
         if self.busy or self._closed:
             return
         if self._notice_death():
-            self._changed()
+            self._tell()
 
     # --------------------------------------------------------------------------------------------------- plumbing
 
@@ -146,7 +147,7 @@ class PanelModel:
             if doing in ("relaunch", "launch"):  # a start holds the server's lock until it is called off
                 self._stopper = threading.Thread(target=self.server.stop, kwargs={"grace_s": 0.0}, daemon=True)
                 self._stopper.start()
-        self._changed()
+        self._tell()
 
     def _run(self) -> None:
         while True:
@@ -155,11 +156,13 @@ class PanelModel:
                 if self._closed or self._next is None:
                     return
                 request, self._next = self._next, None
-                self._doing = request
+                up = self.server.state in ("ready", "degraded")
+                self._doing = "launch" if request == "load" and not up else request
+                self._telling = True
                 stopper = self._stopper
                 self._cancel.clear()
                 self.problem = None
-            self._changed()
+            self._tell()
             if stopper is not None:
                 stopper.join()  # it is meant for the launch before
             try:
@@ -169,15 +172,14 @@ class PanelModel:
             except LabError as error:
                 self._keep(error)
             except Exception as error:  # a thread has nobody to raise to: it is shown in the panel
-                self._keep(
-                    LabError(f"{type(error).__name__}: {error}", "this is a fault of the panel; Relaunch goes on")
-                )
+                self._keep(_fault(error))
             finally:
                 self._notice_death()
+                self._doing, self.progress = None, None
+                self._tell()
                 with self._wake:
-                    self._doing, self.progress = None, None
+                    self._telling = False
                     self._wake.notify_all()
-                self._changed()
 
     def _do(self, request: Request) -> None:
         if request == "stop":
@@ -193,13 +195,13 @@ class PanelModel:
         wanted = self.wanted
         self.server.relaunch(grace_s=STOP_GRACE_S, **wanted.launch)
         self.running = wanted
-        self._changed()
+        self._tell()
 
     def _load(self) -> None:
         self._doing = "load"
         launched = self.running
         chosen = replace(self.wanted, workers=launched.workers, cores=launched.cores, loop=launched.loop)
-        self._changed()
+        self._tell()
         url = self.server.url + chosen.path
         result = load_test(url, **chosen.load, progress=False, on_progress=self._heard, cancel=self._cancel)
         self.result = result
@@ -218,7 +220,18 @@ class PanelModel:
         )
         return True
 
+    def _tell(self) -> None:
+        """A picture that cannot be drawn must not end the thread that everything else waits for."""
+        try:
+            self._changed()
+        except Exception as error:
+            self.problem = _fault(error)
+
     def _keep(self, error: LabError) -> None:
         """A problem is shown, unless it is only that somebody called it off."""
         if not self._cancel.is_set():
             self.problem = error
+
+
+def _fault(error: Exception) -> LabError:
+    return LabError(f"{type(error).__name__}: {error}", "this is a fault of the panel itself; Relaunch goes on")

@@ -136,6 +136,13 @@ class Panel:
             self.close()
 
 
+def close_all() -> None:
+    """Close every panel of this notebook."""
+    while _of_cells:
+        _, panel = _of_cells.popitem()
+        panel.close()
+
+
 def _replace_in_cell(panel: Panel) -> None:
     """Close the panel that the same cell made when it was run before."""
     cell = _running_cell()

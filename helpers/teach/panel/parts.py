@@ -39,10 +39,13 @@ STYLE = """<style>
   background: repeating-linear-gradient(135deg, transparent 0 5px, var(--line) 5px 6px); }
 .lab-panel .bet { position: absolute; top: -.28em; transform: translateX(-50%); }
 .lab-panel h4 { margin: .2em 0; font-size: inherit; font-weight: 600; color: var(--soft); letter-spacing: .04em; }
-.lab-panel .ratio { font-size: 48px; line-height: 1; font-weight: 700; }
+.lab-panel .ratio { font-size: 48px; line-height: 1; font-weight: 700; white-space: nowrap; }
+.lab-panel .widget-inline-hbox { height: 32px; margin: 2px; align-items: center; }
 .lab-panel .soft { color: var(--soft); }
 .lab-panel pre, .lab-panel code { font-size: .92em; color: var(--ink); background: none; }
 .lab-panel pre { margin: 0; white-space: pre-wrap; }
+.lab-panel .lab-message { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; }
+.lab-panel table.lab-wide { table-layout: auto; }
 .lab-panel.lab-projector { font-size: 20px; }
 .lab-panel.lab-projector .widget-label, .lab-panel.lab-projector .widget-readout,
 .lab-panel.lab-projector button, .lab-panel.lab-projector select { font-size: 18px; }
@@ -83,7 +86,7 @@ def message(model: PanelModel, cell_runs: bool) -> str:
         return f"<b>! pending</b> &nbsp; {escape('; '.join(waits))}.<br>Relaunch makes it so."
     last = model.history.last
     if last is not None and last.void:
-        return f"<b>The last test is void</b>, so it gives no number: {escape(_one_line(last.why))}"
+        return f'<span title="{escape(last.why)}"><b>The last test is void</b>: {escape(_one_line(last.why))}</span>'
     return "&nbsp;"
 
 
@@ -99,6 +102,7 @@ class Row:
 def tree(pids: Sequence[int], parent: int | None, sample: Sample | None) -> list[Row]:
     """The rows of `who_works`: parent and workers, then the generator and the rest of the machine."""
     rows = []
+    pids = sorted(pids)  # as every picture has them, so that a worker keeps its colour
     if parent is not None:
         rows.append(Row(f"{parent} parent", None if sample is None else sample.parent, GREY))
     for number, pid in enumerate(pids):
@@ -134,7 +138,8 @@ def results(history: History, cores: int, bet: float | None) -> str:
     shown = history.like(last)[-BARS_MOST:]
     at = None if bet is None or first is None or not first.per_s else bet * first.per_s
     body = "".join(_result_row(each, end, at if each is shown[-1] else None, last) for each in shown)
-    title = f"RESULT &nbsp;({escape(last.settings.path)}, {counted(last.settings.users, 'user')}; axis to {end:,.0f}/s)"
+    title = f"RESULT &nbsp;({escape(last.settings.path)}, {counted(last.settings.users, 'user')})"
+    title += "" if first is None else f" &nbsp; <span class='soft'>axis to {end:,.0f}/s</span>"
     return f"<h4>{title}</h4><table>{body}</table>{_facts(history, last)}"
 
 

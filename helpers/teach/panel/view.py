@@ -18,7 +18,7 @@ CELL_RUNS_AFTER_S = 0.4  # a cell that is over sooner is not worth a word
 USERS = tuple(2**power for power in range(13))
 DURATIONS_S = (0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0)
 LOG_LINES = 14
-ROW_PX, ROW_PROJECTOR_PX, AREA_MOST_PX = 21, 30, 430
+ROW_PX, ROW_PROJECTOR_PX, AREA_PX = 21, 30, 600
 NO_TIMELINE = "After a load test: every request as a bar, grey while it waits, in colour while a worker has it."
 TABS = ("timeline", "history", "code", "log")
 
@@ -66,7 +66,7 @@ class PanelView:
         with self._drawing:
             busy, state = model.busy, model.state
             self._put("state", parts.state_line(model))
-            self._put("message", parts.message(model, self._cell_runs()))
+            self._put("message", f'<div class="lab-message">{parts.message(model, self._cell_runs())}</div>')
             for name, line in lines_of_code(model.wanted).items():
                 if name in self._codes:
                     _set(self._codes[name], f"<code>{escape(line)}</code>")
@@ -123,7 +123,8 @@ class PanelView:
         if kind in (widgets.IntSlider, widgets.SelectionSlider):
             options |= {"continuous_update": False}
         made = kind(value=value, description=words or name, layout=widgets.Layout(width="100%"), **options)
-        made.style.description_width = "5.2em"
+        made.style.description_width = "6.2em"
+        made.layout.height = "32px"
         made.observe(lambda change: self._model.set(**{name: change["new"]}), names="value")
         self._codes[name] = widgets.HTML()
         return made
@@ -149,7 +150,7 @@ class PanelView:
             return widgets.HBox(list(children), layout=widgets.Layout(**{"width": "100%", **layout}))
 
         def control(name: str, widget: Any) -> Any:
-            return widgets.VBox([widget, self._codes[name]], layout=widgets.Layout(flex="1 1 0", min_width="0"))
+            return widgets.VBox([widget, self._codes[name]], layout=widgets.Layout(flex="1 1 210px", min_width="0"))
 
         sight = [control("workers", self.workers), control("cores", self.cores)]
         further = [control("loop", self.loop)]
@@ -158,19 +159,21 @@ class PanelView:
             further = [
                 control("duration_s", self.duration), control("path", self.path), *further, control("burst", self.burst)
             ]  # fmt: skip
-        self._further = widgets.VBox([row(*further), self.size], layout=widgets.Layout(display="none", width="100%"))
+        self._further = widgets.VBox(
+            [row(*further, flex_flow="row wrap"), self.size], layout=widgets.Layout(display="none", width="100%")
+        )
         actions = [self.relaunch] + ([self.load] if self._with_load else [])
         rows = [
             texts["style"],
             row(texts["state"], self.stop),
-            row(*sight, self.more),
+            row(*sight, self.more, flex_flow="row wrap"),
             self._further,
             row(texts["message"], *actions),
         ]
-        half = {"flex": "1 1 0", "min_width": "0", "overflow": "hidden auto"}
+        half = {"flex": "1 1 340px", "min_width": "0", "overflow": "hidden auto"}
         for name in ("who", "results"):
             texts[name].layout = widgets.Layout(**half)
-        rows.append(row(texts["who"], *([texts["results"]] if self._with_load else [])))
+        rows.append(row(texts["who"], *([texts["results"]] if self._with_load else []), flex_flow="row wrap"))
         if self._with_load:
             self._keep = row(self.csv, self.clear, texts["said"], display="none")
             rows += [self.tab, self._keep, texts["area"]]
@@ -182,11 +185,11 @@ class PanelView:
         """Fixed heights: whatever the pieces hold, nothing below them moves."""
         row_px = ROW_PROJECTOR_PX if projector else ROW_PX
         rows = max(2 * self._cores + 5, parts.BARS_MOST) if self._with_load else 2 * self._cores + 5
-        height = min(row_px * (rows + 1) + (90 if self._with_load else 16), AREA_MOST_PX)
+        height = min(row_px * (rows + 2), AREA_PX)
         for name in ("who", "results"):
             self._texts[name].layout.height = f"{height}px"
-        self._texts["message"].layout.height = f"{2 * row_px + 4}px"
-        self._texts["area"].layout.height = f"{AREA_MOST_PX}px"
+        self._texts["message"].layout.height = f"{3 * row_px}px"
+        self._texts["area"].layout.height = f"{AREA_PX}px"
         self._texts["area"].layout.overflow = "auto"
         (self.box.add_class if projector else self.box.remove_class)("lab-projector")
 
@@ -233,7 +236,7 @@ class PanelView:
         result = self._model.result
         if result is None:
             return f"<p class='soft'>{NO_TIMELINE}</p>"
-        return rendered(timeline_plot(result.frame(), length_ms=300, workers=list(result.worker_answers)))
+        return rendered(timeline_plot(result.frame(), length_ms=300, workers=sorted(result.worker_answers)))
 
     def _code(self) -> str:
         code = experiment(self._model.wanted, self._model.server_arguments)

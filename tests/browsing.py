@@ -1,0 +1,87 @@
+"""JupyterLab in a real browser, as the tests use it: started as `lab` starts it, opened, run, looked at."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from helpers.notebooks import FOLDER
+from tests.tools import require
+from tests.waiting import await_true
+
+ROOT = FOLDER.parent
+SHOTS = ROOT / "results" / "screenshots"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+IDLE = ".jp-NotebookPanel:visible .jp-Notebook-ExecutionIndicator[data-status='idle']"
+WHOLE_PX = 14_000
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """JupyterLab as `lab` starts it, with settings of its own and at the quick pace; yields its address with token."""
+    home = tmp_path_factory.mktemp("home")
+    command = [sys.executable, "-m", "helpers", "lab", "--no-browser", "--port", "0"]
+    env = {**os.environ, "HOME": str(home), "LAB_PACE": "quick", "JUPYTER_CONFIG_DIR": str(home / "jupyter")}
+    log = home / "lab.log"  # not a pipe, which would fill up unread
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, stderr=file, env=env, cwd=ROOT, start_new_session=True)
+    try:
+        address = await_true(lambda: re.search(r"http://127\.0\.0\.1:\d+/\S+", log.read_text()), 60, "no address")
+        yield address.group(0)
+    finally:
+        kernels = process_family(process.pid)
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:  # it waits for a kernel that is busy
+            process.kill()
+            process.wait()
+        for kernel in kernels:
+            with suppress(psutil.NoSuchProcess):
+                kernel.kill()
+
+
+def process_family(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = require("chromium")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+def open_notebook(browser: Browser, lab: str, name: str) -> Page:
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.goto(lab.replace("00_start_here", name))
+    page.wait_for_selector(".jp-NotebookPanel:visible .jp-Cell", timeout=60_000)
+    page.wait_for_selector("text=Python 3 (ipykernel) | Idle", timeout=60_000)  # else Run asks which kernel to use
+    page.wait_for_selector(IDLE, timeout=60_000)
+    return page
+
+
+def run_all(page: Page, name: str, within_s: float = 200) -> None:
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name=re.compile("^Run All Cells")).click()
+    last = page.locator(".jp-NotebookPanel:visible .jp-CodeCell .jp-InputPrompt")
+    await_true(
+        lambda: page.locator(IDLE).count() and "*" not in "".join(last.all_inner_texts()), within_s, f"{name} runs on"
+    )
+
+
+def looked_at(page: Page, name: str, *, whole: bool = False) -> None:
+    """Keep a screenshot to be looked at; `whole`: of all that one would have to scroll through."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    if whole:
+        page.set_viewport_size({"width": 1400, "height": WHOLE_PX})
+        page.wait_for_timeout(1500)  # there is no event for "all cells that came into view are drawn"
+    page.screenshot(path=SHOTS / f"{name}.png")
