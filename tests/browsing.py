@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from helpers.notebooks import FOLDER
+from helpers.server import registry
 from tests.tools import require
 from tests.waiting import await_true
 
@@ -83,5 +84,12 @@ def looked_at(page: Page, name: str, *, whole: bool = False) -> None:
     SHOTS.mkdir(parents=True, exist_ok=True)
     if whole:
         page.set_viewport_size({"width": 1400, "height": WHOLE_PX})
+        page.evaluate("document.querySelector('.jp-NotebookPanel .jp-WindowedPanel-outer').scrollTop = 0")
         page.wait_for_timeout(1500)  # there is no event for "all cells that came into view are drawn"
     page.screenshot(path=SHOTS / f"{name}.png")
+
+
+def launches() -> list[registry.Entry]:
+    """The servers that run now and belong to a kernel of this test run; others may use the machine, too."""
+    ours = {process.pid for process in process_family(os.getpid())}
+    return [entry for entry in registry.servers() if entry.alive and entry.owner_pid in ours]

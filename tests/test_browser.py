@@ -8,7 +8,7 @@ from playwright.sync_api import Browser
 
 from helpers.notebooks import find
 from helpers.server import registry
-from tests.browsing import looked_at, open_notebook, run_all
+from tests.browsing import launches, looked_at, open_notebook, run_all
 from tests.waiting import await_true
 
 MAIN_PATH = ("00_start_here",)
@@ -49,7 +49,7 @@ def test_a_kernel_restarted_in_mid_test_leaves_no_process(browser: Browser, lab:
     page = open_notebook(browser, lab, "00_start_here")
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name=re.compile("^Run All Cells")).click()
-    mine = await_true(lambda: [entry for entry in registry.servers() if entry.alive], 60, "no server was started")
+    mine = await_true(lambda: launches(), 60, "no server was started")
     page.get_by_role("menuitem", name="Kernel", exact=True).click()
     page.get_by_role("menuitem", name=re.compile("^Restart Kernel…|^Restart Kernel\\.\\.\\.")).first.click()
     page.locator(".jp-Dialog button", has_text="Restart").click()

@@ -1,5 +1,6 @@
 """The panel in JupyterLab, by mouse and by keyboard; every state that it names is held against the processes."""
 
+import os
 import random
 import re
 import socket
@@ -11,8 +12,7 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from helpers.server import registry
-from tests.browsing import ROOT, looked_at, open_notebook
+from tests.browsing import ROOT, launches, looked_at, open_notebook, process_family
 from tests.waiting import await_true
 
 IMPORT = "from helpers.teach.panel.panel import Panel\n"
@@ -37,7 +37,7 @@ def page(browser: Browser, lab: str, request: pytest.FixtureRequest) -> Iterator
     yield opened
     opened.get_by_role("menuitem", name="Kernel", exact=True).click()
     opened.get_by_role("menuitem", name=re.compile("^Shut Down Kernel")).first.click()
-    await_true(lambda: not [entry for entry in registry.servers() if entry.alive], 10, "a server outlived its kernel")
+    await_true(lambda: not launches(), 10, "a server outlived its kernel")
     opened.close()
     path.unlink()
 
@@ -55,6 +55,10 @@ def button(page: Page, name: str, number: int = 0) -> Locator:
     return panel(page, number).get_by_role("button", name=name, exact=True)
 
 
+def launch(page: Page, number: int = 0) -> Locator:
+    return panel(page, number).get_by_role("button", name=re.compile("^(Launch|Relaunch)$"))
+
+
 def said(page: Page, words: str, number: int = 0, within_ms: int = LONG_MS) -> None:
     expect(panel(page, number).get_by_role("status")).to_contain_text(words, timeout=within_ms)
 
@@ -62,11 +66,10 @@ def said(page: Page, words: str, number: int = 0, within_ms: int = LONG_MS) -> N
 def serving() -> list[int]:
     """How many processes serve, launch by launch, by the system's own tables."""
     found = []
-    for entry in registry.servers():
-        if entry.alive:
-            children = psutil.Process(entry.pid).children()
-            workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-            found.append(len(workers) or 1)
+    for entry in launches():
+        children = psutil.Process(entry.pid).children()
+        workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        found.append(len(workers) or 1)
     return found
 
 
@@ -88,7 +91,7 @@ def test_by_mouse_from_one_worker_to_two_and_the_second_bar_is_the_higher_one(pa
     said(page, "STOPPED")
     button(page, "Load test").click()
     said(page, "LOADING")
-    expect(button(page, "Relaunch")).to_be_disabled()
+    expect(launch(page)).to_be_disabled()
     said(page, "READY")
     said(page, "1 worker")
     assert serving() == [1]
@@ -98,7 +101,7 @@ def test_by_mouse_from_one_worker_to_two_and_the_second_bar_is_the_higher_one(pa
     drag(page, handle, track["width"] / 3)  # from 1 to 2 of 1 to 4
     expect(panel(page)).to_contain_text("! pending")
     assert serving() == [1]
-    button(page, "Relaunch").click()
+    launch(page).click()
     said(page, "2 workers")
     said(page, "READY")
     assert serving() == [2]
@@ -120,7 +123,7 @@ def test_by_keyboard_alone(page: Page) -> None:
     panel(page).locator(".noUi-handle").first.focus()
     page.keyboard.press("ArrowRight")
     expect(panel(page)).to_contain_text("server.relaunch(workers=2)")
-    tab_to(page, "Relaunch")
+    tab_to(page, "Launch")
     page.keyboard.press("Enter")
     said(page, "2 workers")
     said(page, "READY")
@@ -160,10 +163,9 @@ def test_stop_ends_a_test_within_a_second_and_then_the_server(page: Page) -> Non
 def test_a_kernel_restarted_in_mid_test_leaves_no_process(page: Page) -> None:
     button(page, "Load test").click()
     said(page, "measuring")
-    engines = [
-        each for each in psutil.process_iter(["cmdline"]) if "helpers.load.engine" in (each.info["cmdline"] or [])
-    ]
-    mine = [entry for entry in registry.servers() if entry.alive]
+    engines = [each for each in process_family(os.getpid()) if "helpers.load.engine" in each.cmdline()]
+    assert engines
+    mine = launches()
     assert mine
     page.get_by_role("menuitem", name="Kernel", exact=True).click()
     page.get_by_role("menuitem", name=re.compile("^Restart Kernel…|^Restart Kernel\\.\\.\\.")).first.click()
@@ -175,9 +177,9 @@ def test_a_kernel_restarted_in_mid_test_leaves_no_process(page: Page) -> None:
 @pytest.mark.full
 @pytest.mark.cells(QUICK)
 def test_a_cell_run_again_ends_the_server_of_the_run_before(page: Page) -> None:
-    button(page, "Relaunch").click()
+    launch(page).click()
     said(page, "READY")
-    before = next(entry for entry in registry.servers() if entry.alive)
+    before = launches()[0]
     run_cell(page, 0)
     await_true(lambda: not before.alive, 5, "the panel before kept its server")
     said(page, "STOPPED")
@@ -189,7 +191,7 @@ def test_two_panels_in_one_notebook_are_independent(page: Page) -> None:
     run_cell(page, 1)
     expect(panel(page, 1)).to_be_visible(timeout=LONG_MS)
     for number in (0, 1):
-        button(page, "Relaunch", number).click()
+        launch(page, number).click()
         said(page, "READY", number)
     assert serving() == [1, 1]
     button(page, "Stop server", 0).click()
@@ -201,10 +203,10 @@ def test_two_panels_in_one_notebook_are_independent(page: Page) -> None:
 @pytest.mark.full
 @pytest.mark.cells(IMPORT + f"Panel('broken_import:app', app_dir={str(APPS)!r})")
 def test_a_broken_app_shows_its_hint_and_the_panel_stays_usable(page: Page) -> None:
-    button(page, "Relaunch").click()
+    launch(page).click()
     expect(panel(page).get_by_role("alert")).to_contain_text("did not start", timeout=LONG_MS)
     said(page, "STOPPED")
-    expect(button(page, "Relaunch")).to_be_enabled()
+    expect(launch(page)).to_be_enabled()
     looked_at(page, "panel_with_a_problem")
 
 
@@ -216,7 +218,7 @@ TAKEN.listen()
 @pytest.mark.full
 @pytest.mark.cells(IMPORT + f"Panel(port={TAKEN.getsockname()[1]})")
 def test_a_taken_port_shows_its_hint(page: Page) -> None:
-    button(page, "Relaunch").click()
+    launch(page).click()
     expect(panel(page).get_by_role("alert")).to_contain_text(str(TAKEN.getsockname()[1]), timeout=LONG_MS)
     said(page, "STOPPED")
 
@@ -231,12 +233,12 @@ def test_while_a_cell_runs_the_panel_says_what_to_do(page: Page) -> None:
 
 @pytest.mark.full
 def test_a_server_killed_from_outside_is_said_within_two_seconds(page: Page) -> None:
-    button(page, "Relaunch").click()
+    launch(page).click()
     said(page, "READY")
-    psutil.Process(next(entry for entry in registry.servers() if entry.alive).pid).kill()
+    psutil.Process(launches()[0].pid).kill()
     said(page, "ENDED BY ITSELF", within_ms=2_500)
     expect(panel(page).get_by_role("alert")).to_contain_text("not through this panel")
-    button(page, "Relaunch").click()
+    launch(page).click()
     said(page, "READY")
 
 
@@ -248,13 +250,13 @@ def test_thirty_random_clicks_and_drags_never_leave_it_stuck(page: Page) -> None
             handle = panel(page).locator(".noUi-handle").nth(chance.randrange(2))
             drag(page, handle, chance.uniform(-150, 150))
         else:
-            name = chance.choice(["Relaunch", "Load test", re.compile("^Stop")])
+            name = chance.choice([re.compile("aunch$"), "Load test", re.compile("^Stop")])
             chosen = panel(page).get_by_role("button", name=name).first
             if chosen.is_enabled():
                 chosen.click(timeout=2_000, force=True)
         page.wait_for_timeout(chance.uniform(50, 500))  # what a hand would wait
-    expect(button(page, "Relaunch")).to_be_enabled(timeout=LONG_MS)
-    button(page, "Relaunch").click()
+    expect(launch(page)).to_be_enabled(timeout=LONG_MS)
+    launch(page).click()
     said(page, "READY")
     expect(panel(page)).not_to_contain_text("! pending")
     shown = int(re.search(r"(\d+) worker", panel(page).get_by_role("status").inner_text()).group(1))

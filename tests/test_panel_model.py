@@ -91,7 +91,7 @@ def test_a_moved_control_is_pending_until_the_server_is_relaunched(made) -> None
     model.relaunch()
     model.wait()
     model.set(workers=2)
-    assert model.pending == ["workers: 2 wanted, 1 run"]
+    assert model.pending == ["workers: 2 wanted, 1 running"]
     assert serving(model) == 1
     model.load()
     model.wait()
@@ -109,7 +109,7 @@ def test_a_control_moved_while_it_relaunches_is_pending_afterwards(made) -> None
     model.set(workers=2)
     model.wait()
     assert model.running.workers == 1
-    assert model.pending == ["workers: 2 wanted, 1 run"]
+    assert model.pending == ["workers: 2 wanted, 1 running"]
 
 
 def test_what_only_the_load_needs_is_never_pending(made) -> None:
@@ -134,6 +134,7 @@ def test_stop_ends_a_load_within_a_second_and_the_server_stays(made) -> None:
     assert (model.state, serving(model)) == ("ready", 1)
     assert model.history.trials == ()
     assert model.problem is None
+    assert "stopped" in model.note
 
 
 def test_stop_ends_a_launch_within_a_second(made) -> None:
@@ -256,6 +257,33 @@ def test_a_server_killed_in_mid_load_is_said(made) -> None:
     assert model.problem is not None
 
 
+def test_two_panels_do_not_measure_at_the_same_time(made) -> None:
+    one, _ = made(Settings(users=4, duration_s=30.0, path="/work"))
+    other, _ = made()
+    other.relaunch()
+    other.wait()
+    one.load()
+    await_true(lambda: one.state == "loading" and one.progress is not None, 10)
+    other.load()
+    other.wait()
+    assert "another panel" in other.problem.message
+    assert one.state == "loading"
+    one.stop()
+    one.wait()
+    other.load()
+    other.wait()
+    assert (other.problem, len(other.history.trials)) == (None, 1)
+
+
+def test_requests_that_nobody_waits_for_any_more_are_counted(made) -> None:
+    model, _ = made(Settings(users=4, duration_s=30.0, path="/sleep"))
+    model.load()
+    await_true(lambda: model.in_hand == 4, 10)
+    model.stop()
+    model.wait()
+    assert model.state == "ready"
+
+
 def test_an_unknown_setting_is_refused(made) -> None:
     model, _ = made()
     with pytest.raises(InputError, match="'wrokers'"):
@@ -355,9 +383,9 @@ def test_all_tests_can_be_saved_as_a_table() -> None:
 
 
 def test_pending_names_what_differs_and_nothing_else() -> None:
-    assert pending(TWO, ONE) == ["workers: 2 wanted, 1 run"]
+    assert pending(TWO, ONE) == ["workers: 2 wanted, 1 running"]
     assert pending(Settings(cores=1, loop="asyncio"), Settings(cores=None)) == [
-        "cores: 1 wanted, all used", "loop: asyncio wanted, auto runs"
+        "cores: 1 wanted, all used", "loop: asyncio wanted, auto running"
     ]  # fmt: skip
     assert pending(ONE, ONE) == []
 

@@ -50,15 +50,25 @@ def text(panel: Panel, name: str) -> str:
 def test_the_tree_names_parent_workers_and_the_rest_of_the_machine() -> None:
     rows = parts.tree([11, 12], 10, SAMPLE)
     assert [row.name for row in rows] == [
-        "10 parent", "├─ 11 worker A", "└─ 12 worker B", "generator", "this notebook", "other programs", "idle"
+        "10 parent, resource tracker", "├─ 11 worker A", "└─ 12 worker B", "generator", "this notebook",
+        "other programs", "idle",
     ]  # fmt: skip
     assert [row.cores for row in rows] == [0.01, 0.98, 0.5, 0.02, 0.03, 0.1, 0.36]
     assert parts.tree([11], None, None)[0].name == "11 worker A"
+    assert parts.tree([], 10, None)[0].name == "10 starting"
+
+
+def test_a_worker_keeps_its_letter_and_colour_when_another_is_replaced() -> None:
+    before = {row.name[-8:]: row.colour for row in parts.tree([11, 12], 10, None)[1:3]}
+    after = parts.tree([12, 13], 10, None, seen=[11, 12])
+    assert [row.name for row in after[1:3]] == ["├─ 12 worker B", "└─ 13 worker C"]
+    assert after[1].colour == before["worker B"]
 
 
 def test_a_void_test_is_a_hatched_bar_without_a_number() -> None:
     found = parts.results(history((ONE, Measured(90)), (TWO, Measured(171, "void"))), 2, None)
     assert 'class="void"' in found
+    assert "Other programs used 1.20 cores" in found
     assert "171" not in found
     assert "×" not in found
 
@@ -73,8 +83,20 @@ def test_the_ratio_stands_beside_what_it_was_taken_against() -> None:
 def test_the_bet_is_drawn_where_it_says() -> None:
     found = history((ONE, Measured(100)), (TWO, Measured(171)))
     end = found.axis_end(found.last, 2)
-    assert f"left:{100 * 200 / end:.1f}%" in parts.results(found, 2, 2.0)
+    drawn = parts.results(found, 2, 2.0)
+    assert f"left:{100 * 200 / end:.1f}%" in drawn
+    assert "your bet: 2 × test 1 = 200/s" in drawn
+    assert 'class="bet"' not in parts.results(history((ONE, Measured(100))), 2, 2.0)  # it is what the bet is about
+    assert "Your bet, 2 times" in parts.results(history(), 2, 2.0)
     assert "◇" not in parts.results(found, 2, None)
+
+
+def test_earlier_void_tests_do_not_push_out_those_with_a_number() -> None:
+    found = parts.results(
+        history((ONE, Measured(90)), *[(ONE, Measured(1, "void"))] * 9, (TWO, Measured(171))), 2, None
+    )
+    assert "1: 1 worker" in found
+    assert 'class="void"' not in found
 
 
 def test_an_error_message_is_escaped_and_short() -> None:

@@ -10,6 +10,10 @@ from helpers.load.latency import shown
 from helpers.load.result import LoadResult
 from helpers.teach.panel.settings import Settings
 
+COLUMNS = (
+    "#", "server", "endpoint", "users", "seconds", "requests/s", "p95", "failed", "share of answers in %", "self-check",
+    "why",
+)  # fmt: skip
 HEADROOM = 1.25  # of the axis above what the cores could give if the first run's workers filled one each
 
 
@@ -45,9 +49,9 @@ def trial(number: int, settings: Settings, result: LoadResult) -> Trial:
         number=number,
         settings=settings,
         verdict=result.verdict,
-        why="; ".join(result.reasons),
+        why=" ".join(result.reasons),
         per_s=None if void else result.achieved_per_s,
-        p95="–" if void or result.p95_ms is None else shown(result.p95_ms),
+        p95="" if void or result.p95_ms is None else shown(result.p95_ms),
         error_ratio=result.error_ratio,
         share=" / ".join(f"{100 * share:.0f}" for share in shares),
     )
@@ -110,18 +114,15 @@ class History:
 
 def table(trials: Sequence[Trial]) -> str:
     """HTML: all trials with their settings, the latest first."""
-    head = "".join(
-        f"<th scope='col'>{name}</th>"
-        for name in ("#", "server", "endpoint", "users", "s", "requests/s", "p95", "failed", "share %", "self-check")
-    )
+    head = "".join(f"<th scope='col'>{name}</th>" for name in COLUMNS)
     rows = []
     for each in reversed(trials):
         chosen = each.settings
         cells = [
             each.number, chosen, chosen.path, f"{chosen.users}{' (burst)' if chosen.burst else ''}",
-            f"{chosen.duration_s:g}", "–" if each.per_s is None else f"{each.per_s:,.0f}", each.p95,
-            f"{100 * each.error_ratio:.3g} %", each.share, each.verdict,
+            f"{chosen.duration_s:g}", "–" if each.per_s is None else f"{each.per_s:,.0f}", each.p95 or "–",
+            f"{100 * each.error_ratio:.3g} %", each.share, each.verdict, each.why,
         ]  # fmt: skip
         rows.append("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>")
-    body = "".join(rows) or "<tr><td colspan='10'>nothing has been measured yet</td></tr>"
+    body = "".join(rows) or "<tr><td colspan='11'>nothing has been measured yet</td></tr>"
     return f"<table class='lab-wide'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -19,6 +19,7 @@ from helpers.teach.panel.settings import Settings, pending
 
 State = Literal["stopped", "launching", "ready", "loading", "stopping", "degraded", "died", "closed"]
 Request = Literal["relaunch", "load", "stop"]
+_TESTING = threading.Lock()  # held by the panel that measures
 STOP_GRACE_S = 0.4  # a click on Stop is answered within a second
 
 
@@ -37,6 +38,7 @@ class PanelModel:
         self.result: LoadResult | None = None
         self.progress: Progress | None = None
         self.problem: LabError | None = None
+        self.note = ""  # what happened last, where neither state nor result says it
         self._changed = changed
         self._doing: Request | Literal["launch"] | None = None
         self._next: Request | None = None
@@ -74,6 +76,14 @@ class PanelModel:
         """What is wanted of the server and is not so yet; nothing while no server runs."""
         return pending(self.wanted, self.running) if self.server.state in ("ready", "degraded") else []
 
+    @property
+    def in_hand(self) -> int:
+        """Requests that the workers have begun and not finished: after a test, those whose users have left."""
+        try:
+            return max(0, sum(started - finished for started, finished in self.server.counts().values()))
+        except LabError:
+            return 0
+
     # ------------------------------------------------------------------------------------------------ what it does
 
     def set(self, **changes: Any) -> None:
@@ -100,7 +110,7 @@ class PanelModel:
 
     def clear(self) -> None:
         """Forget what was measured."""
-        self.history, self.result = History(), None
+        self.history, self.result, self.note = History(), None, ""
         self._tell()
 
     def close(self) -> None:
@@ -161,14 +171,14 @@ class PanelModel:
                 self._telling = True
                 stopper = self._stopper
                 self._cancel.clear()
-                self.problem = None
+                self.problem, self.note = None, ""
             self._tell()
             if stopper is not None:
                 stopper.join()  # it is meant for the launch before
             try:
                 self._do(request)
             except Cancelled:
-                pass
+                self.note = "The load test was stopped; nothing of it is kept."
             except LabError as error:
                 self._keep(error)
             except Exception as error:  # a thread has nobody to raise to: it is shown in the panel
@@ -198,6 +208,16 @@ class PanelModel:
         self._tell()
 
     def _load(self) -> None:
+        if not _TESTING.acquire(blocking=False):
+            raise StateError(
+                "another panel of this notebook is testing", "wait until it is done: two tests at once void each other"
+            )
+        try:
+            self._load_alone()
+        finally:
+            _TESTING.release()
+
+    def _load_alone(self) -> None:
         self._doing = "load"
         launched = self.running
         chosen = replace(self.wanted, workers=launched.workers, cores=launched.cores, loop=launched.loop)

@@ -26,6 +26,10 @@ STYLE = """<style>
 .lab-panel { --soft: var(--jp-ui-font-color2, #57606a); --ink: var(--jp-ui-font-color1, #1f2328);
   --line: var(--jp-border-color1, #8c959f); --faint: var(--jp-layout-color2, #eef0f3);
   color: var(--ink); font-size: 14px; max-width: 1180px; overflow: hidden; }
+.lab-panel .widget-box { overflow: visible; }
+.lab-panel button { width: auto; min-width: 8.5em; flex: none; }
+.lab-panel .widget-toggle-buttons button { min-width: 6em; }
+.lab-panel.lab-projector img { width: 100%; max-width: none; }
 .lab-panel .widget-html, .lab-panel .widget-html-content { font-size: inherit; line-height: 1.35; }
 .lab-panel table { border-collapse: collapse; width: 100%; table-layout: fixed; margin: 0; font-size: inherit; }
 .lab-panel th, .lab-panel td { padding: 0 .4em; text-align: left; font-weight: normal; white-space: nowrap;
@@ -64,11 +68,13 @@ def state_line(model: PanelModel) -> str:
     if state == "degraded":
         serving = len(model.server.worker_pids)
         parts.append(f"{serving} of {counted(model.server.workers, 'worker')} serve")
+    if state == "ready" and (abandoned := model.in_hand):
+        parts.append(f"still busy with {counted(abandoned, 'request')} that nobody waits for")
     if state == "launching":
         parts.append(escape(str(model.wanted)))
     if state == "loading" and (seen := model.progress) is not None:
         parts.append(f"{seen.phase} {min(seen.elapsed_s, seen.total_s):.1f} of {seen.total_s:.1f} s")
-        parts.append(f"{seen.requests:,} requests" + (f", {seen.failed} failed" if seen.failed else ""))
+        parts.append(f"{seen.requests:,} requests" + (f", {seen.failed:,} failed" if seen.failed else ""))
     return f'<div role="status">{" &nbsp;·&nbsp; ".join(parts)}</div>'
 
 
@@ -77,16 +83,17 @@ def message(model: PanelModel, cell_runs: bool) -> str:
     if model.problem is not None:
         text = f"<b>▲ {escape(_one_line(model.problem.message))}</b><br>{escape(_one_line(model.problem.hint))}"
         return f'<div role="alert" title="{escape(model.problem.message)}">{text}</div>'
-    if cell_runs:
-        return (
-            "A cell is running: buttons and sliders wait until it has ended.<br>"
-            "To end it now, press ■ (interrupt) in the toolbar above, or the I key twice."
-        )
     if waits := model.pending:
         return f"<b>! pending</b> &nbsp; {escape('; '.join(waits))}.<br>Relaunch makes it so."
-    last = model.history.last
-    if last is not None and last.void:
-        return f'<span title="{escape(last.why)}"><b>The last test is void</b>: {escape(_one_line(last.why))}</span>'
+    if cell_runs:
+        return (
+            "A cell is running. A click that has no effect waits for its end;<br>"
+            "to end it now, press ■ (interrupt) in the toolbar above."
+        )
+    if model.note:
+        return escape(model.note)
+    if model.state == "stopped":
+        return "Nothing runs yet: Launch starts the server, Load test starts and loads it."
     return "&nbsp;"
 
 
@@ -99,18 +106,24 @@ class Row:
     colour: str
 
 
-def tree(pids: Sequence[int], parent: int | None, sample: Sample | None) -> list[Row]:
-    """The rows of `who_works`: parent and workers, then the generator and the rest of the machine."""
-    rows = []
-    pids = sorted(pids)  # as every picture has them, so that a worker keeps its colour
+def tree(
+    pids: Sequence[int], parent: int | None, sample: Sample | None, *, seen: Sequence[int] = (), load: bool = True
+) -> list[Row]:
+    """The rows of `who_works`: parent and workers, then the generator and the rest of the machine.
+
+    `seen` are all workers of this launch, those gone included: a worker keeps its letter and its colour.
+    """
+    rows, places = [], {pid: place for place, pid in enumerate(sorted({*seen, *pids}))}
     if parent is not None:
-        rows.append(Row(f"{parent} parent", None if sample is None else sample.parent, GREY))
-    for number, pid in enumerate(pids):
+        words = f"{parent} parent, resource tracker" if pids else f"{parent} starting"
+        rows.append(Row(words, None if sample is None else sample.parent, GREY))
+    for number, pid in enumerate(sorted(pids)):
         branch = "" if parent is None else "└─ " if number == len(pids) - 1 else "├─ "
         used = None if sample is None else sample.workers.get(pid, 0.0)
-        rows.append(Row(f"{branch}{pid} worker {chr(65 + number % 26)}", used, worker_colour(number)))
+        rows.append(Row(f"{branch}{pid} worker {chr(65 + places[pid] % 26)}", used, worker_colour(places[pid])))
     rest = (("generator", "generator"), ("this notebook", "notebook"), ("other programs", "others"), ("idle", "idle"))
-    return rows + [Row(name, None if sample is None else getattr(sample, part), GREY) for name, part in rest]
+    chosen = rest if load else rest[1:]
+    return rows + [Row(name, None if sample is None else getattr(sample, part), GREY) for name, part in chosen]
 
 
 GREY = "#8C959F"
@@ -132,15 +145,17 @@ def results(history: History, cores: int, bet: float | None) -> str:
     """Bars of the latest trial and of those it can be compared with, the ratio in large, p95, errors, self-check."""
     last = history.last
     if last is None:
-        return "<h4>RESULT</h4><p class='soft'>Nothing measured yet. Press “Load test”.</p>"
+        waits = "" if bet is None else f"<br>Your bet, {bet:.3g} times the first test, is drawn when there is one."
+        return f"<h4>RESULT</h4><p class='soft'>Nothing measured yet. Press “Load test”.{waits}</p>"
     end = history.axis_end(last, cores)
     first = history.first(last)
-    shown = history.like(last)[-BARS_MOST:]
-    at = None if bet is None or first is None or not first.per_s else bet * first.per_s
-    body = "".join(_result_row(each, end, at if each is shown[-1] else None, last) for each in shown)
+    shown = [each for each in history.like(last) if not each.void or each is last][-BARS_MOST:]
+    at = None if bet is None or first is None or first is last or not first.per_s else bet * first.per_s
+    body = "".join(_result_row(each, end, at if each is last else None, last) for each in shown)
     title = f"RESULT &nbsp;({escape(last.settings.path)}, {counted(last.settings.users, 'user')})"
-    title += "" if first is None else f" &nbsp; <span class='soft'>axis to {end:,.0f}/s</span>"
-    return f"<h4>{title}</h4><table>{body}</table>{_facts(history, last)}"
+    title += "" if first is None else f" &nbsp; <span class='soft'>bars end at {end:,.0f}/s</span>"
+    drawn = "" if at is None or first is None else f"; ◇ your bet: {bet:.3g} × test {first.number} = {at:,.0f}/s"
+    return f"<h4>{title}</h4><table>{body}</table>{_facts(history, last, drawn)}"
 
 
 def _result_row(each: Trial, end: float, bet_per_s: float | None, last: Trial) -> str:
@@ -158,19 +173,19 @@ def _result_row(each: Trial, end: float, bet_per_s: float | None, last: Trial) -
     )
 
 
-def _facts(history: History, last: Trial) -> str:
+def _facts(history: History, last: Trial, drawn: str) -> str:
     ratio, first = history.ratio(last), history.first(last)
     large = "&nbsp;" if ratio is None or first is None else f"× {ratio:.2f}"
     against = "" if ratio is None or first is None else f"against test {first.number}; one launch each: a first look"
     check = f"self-check: <b>{last.verdict.upper()}</b>"
-    if last.verdict == "warn":
-        check += f" <span class='soft' title='{escape(last.why)}'>({escape(_one_line(last.why, 60))})</span>"
-    numbers = (
-        f"p95 <b>{escape(last.p95)}</b> · errors <b>{100 * last.error_ratio:.3g} %</b> · share {last.share or '–'} %"
-    )
+    if last.verdict != "pass":
+        check += f" <span class='soft' title='{escape(last.why)}'>{escape(_one_line(last.why, 95))}</span>"
+    p95 = f"<b>{escape(last.p95)}</b>" if last.p95 else "– <span class='soft'>(no number, or too few requests)</span>"
+    numbers = f"p95 {p95} · errors <b>{100 * last.error_ratio:.3g} %</b>"
+    numbers += f" · share of answers {last.share} %" if "/" in last.share else ""
     return (
         f'<div style="display:flex;gap:1em;align-items:center;margin-top:.4em"><div class="ratio">{large}</div>'
-        f"<div>{numbers}<br>{check}<br><span class='soft'>{against}&nbsp;</span></div></div>"
+        f"<div>{numbers}<br>{check}<br><span class='soft'>{against}{drawn}&nbsp;</span></div></div>"
     )
 
 

@@ -90,4 +90,4 @@ def _word(value: object) -> str:
 
 
 def _verb(name: str) -> str:
-    return {"workers": "run", "cores": "used", "loop": "runs"}[name]
+    return {"workers": "running", "cores": "used", "loop": "running"}[name]

@@ -47,6 +47,7 @@ class PanelView:
         self._look: Look | None = None
         self._cell_began: float | None = None
         self._said = ""  # what a click on CSV led to
+        self._launch: tuple[int | None, set[int]] = (None, set())  # its first process, and every worker it has had
         self._build(pinning, paths, projector)
         self.refresh()
         self._thread = threading.Thread(target=self._live, name="lab-panel-live", daemon=True)
@@ -69,9 +70,10 @@ class PanelView:
             self._put("message", f'<div class="lab-message">{parts.message(model, self._cell_runs())}</div>')
             for name, line in lines_of_code(model.wanted).items():
                 if name in self._codes:
-                    _set(self._codes[name], f"<code>{escape(line)}</code>")
+                    _set(self._codes[name], f"<code>{escape(line)}</code>{self._ranges.get(name, '')}")
             for button in (self.relaunch, self.load):
                 button.disabled = busy or state == "closed"
+            self.relaunch.description = "Launch" if state in ("stopped", "died") else "Relaunch"
             self.stop.disabled = state in ("stopped", "died", "closed")
             self.stop.description = {"loading": "Stop test", "launching": "Stop launch"}.get(state, "Stop server")
             self._put("who", parts.who_works(self._rows(), self._cores))
@@ -84,6 +86,7 @@ class PanelView:
     def _build(self, pinning: bool, paths: Sequence[str], projector: bool) -> None:
         widgets, wanted = self._widgets, self._model.wanted
         self._codes: dict[str, Any] = {}
+        self._ranges: dict[str, str] = {}
         wide = {"width": "100%"}
         most = 2 * self._cores
         self.workers = self._control("workers", widgets.IntSlider, wanted.workers, min=1, max=max(most, wanted.workers))
@@ -114,6 +117,7 @@ class PanelView:
         names = ("style", "state", "message", "who", "results", "area", "said")
         self._texts = {name: widgets.HTML(layout=widgets.Layout(**wide)) for name in names}
         self._texts["style"].value = parts.STYLE
+        self._texts["style"].layout.display = "none"  # it applies all the same, and takes no room
         self._wire()
         self.box = self._layout()
         self._resize(projector)
@@ -125,6 +129,8 @@ class PanelView:
         made = kind(value=value, description=words or name, layout=widgets.Layout(width="100%"), **options)
         made.style.description_width = "6.2em"
         made.layout.height = "32px"
+        if kind is widgets.IntSlider:
+            self._ranges[name] = f" <span class='soft'>{options['min']} to {options['max']}</span>"
         made.observe(lambda change: self._model.set(**{name: change["new"]}), names="value")
         self._codes[name] = widgets.HTML()
         return made
@@ -134,7 +140,7 @@ class PanelView:
             (self.relaunch, self._model.relaunch),
             (self.load, self._model.load),
             (self.stop, self._model.stop),
-            (self.clear, self._model.clear),
+            (self.clear, self._clear),
         ):
             button.on_click(lambda _, request=request: request())
         self.csv.on_click(lambda _: self._save())
@@ -150,7 +156,7 @@ class PanelView:
             return widgets.HBox(list(children), layout=widgets.Layout(**{"width": "100%", **layout}))
 
         def control(name: str, widget: Any) -> Any:
-            return widgets.VBox([widget, self._codes[name]], layout=widgets.Layout(flex="1 1 210px", min_width="0"))
+            return widgets.VBox([widget, self._codes[name]], layout=widgets.Layout(flex="1 1 15em", min_width="0"))
 
         sight = [control("workers", self.workers), control("cores", self.cores)]
         further = [control("loop", self.loop)]
@@ -170,7 +176,7 @@ class PanelView:
             self._further,
             row(texts["message"], *actions),
         ]
-        half = {"flex": "1 1 340px", "min_width": "0", "overflow": "hidden auto"}
+        half = {"flex": "1 1 24em", "min_width": "0", "overflow": "hidden auto"}
         for name in ("who", "results"):
             texts[name].layout = widgets.Layout(**half)
         rows.append(row(texts["who"], *([texts["results"]] if self._with_load else []), flex_flow="row wrap"))
@@ -204,12 +210,16 @@ class PanelView:
 
     def _rows(self) -> list[parts.Row]:
         server = self._model.server
-        pids = server.worker_pids
         try:
-            parent = None if server.pid in pids or not pids else server.pid
+            root: int | None = server.pid
         except StateError:
-            parent = None
-        return parts.tree(pids, parent, self._sample)
+            root = None
+        if root not in (None, self._launch[0]):
+            self._launch = (root, set())
+        pids = server.worker_pids
+        self._launch[1].update(pids)
+        parent = None if root in pids else root
+        return parts.tree(pids, parent, self._sample, seen=sorted(self._launch[1]), load=self._with_load)
 
     def _draw_area(self) -> None:
         if not self._with_load:
@@ -236,7 +246,9 @@ class PanelView:
         result = self._model.result
         if result is None:
             return f"<p class='soft'>{NO_TIMELINE}</p>"
-        return rendered(timeline_plot(result.frame(), length_ms=300, workers=sorted(result.worker_answers)))
+        stamp = "<p><b>void</b>: look at its shape, and quote no number of it</p>" if result.verdict == "void" else ""
+        pids = sorted({*self._launch[1], *result.worker_answers})
+        return stamp + rendered(timeline_plot(result.frame(), length_ms=300, workers=pids))
 
     def _code(self) -> str:
         code = experiment(self._model.wanted, self._model.server_arguments)
@@ -245,6 +257,10 @@ class PanelView:
             "<p>The whole experiment as a cell of its own:</p>"
             f'<button class="jupyter-button" onclick="{copy}">Copy as code</button><pre>{escape(code)}</pre>'
         )
+
+    def _clear(self) -> None:
+        self._said = ""
+        self._model.clear()
 
     def _save(self) -> None:
         stamp = time.strftime("%Y%m%d-%H%M%S")
