@@ -130,6 +130,16 @@ def test_a_moved_slider_is_shown_as_pending_and_its_code_changes(shown) -> None:
     assert "1 worker" in text(panel, "state")
 
 
+@pytest.mark.parametrize(
+    "asked", [{"workers": 3}, {"workers": 50}, {"users": 100}, {"path": "/fail"}, {"duration_s": 0}]
+)
+def test_what_code_asks_for_is_shown_by_the_control(shown, asked: dict[str, Any]) -> None:
+    panel = shown().set(**asked)
+    ((name, value),) = asked.items()
+    assert panel._view._controls[name].value == value
+    assert getattr(panel.model.wanted, name) == value
+
+
 def test_the_picture_stands_within_half_a_second_of_the_result(shown) -> None:
     panel = shown()
     panel.relaunch().wait()

@@ -93,8 +93,10 @@ class PanelModel:
             raise InputError(
                 f"the panel has no setting {min(unknown)!r}", f"{', '.join(Settings.__dataclass_fields__)}"
             )
-        self.wanted = replace(self.wanted, **changes)
-        self._tell()
+        wanted = replace(self.wanted, **changes)
+        if wanted != self.wanted:
+            self.wanted = wanted
+            self._tell()
 
     def relaunch(self) -> None:
         """Start the server with what is wanted, or start it anew."""

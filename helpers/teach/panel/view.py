@@ -69,8 +69,8 @@ class PanelView:
             self._put("state", parts.state_line(model))
             self._put("message", f'<div class="lab-message">{parts.message(model, self._cell_runs())}</div>')
             for name, line in lines_of_code(model.wanted).items():
-                if name in self._codes:
-                    _set(self._codes[name], f"<code>{escape(line)}</code>{self._ranges.get(name, '')}")
+                _set(self._codes[name], f"<code>{escape(line)}</code>{self._ranges.get(name, '')}")
+                self._follow(self._controls[name], getattr(model.wanted, name))
             for button in (self.relaunch, self.load):
                 button.disabled = busy or state == "closed"
             self.relaunch.description = "Launch" if state in ("stopped", "died") else "Relaunch"
@@ -87,6 +87,7 @@ class PanelView:
         widgets, wanted = self._widgets, self._model.wanted
         self._codes: dict[str, Any] = {}
         self._ranges: dict[str, str] = {}
+        self._controls: dict[str, Any] = {}
         wide = {"width": "100%"}
         most = 2 * self._cores
         self.workers = self._control("workers", widgets.IntSlider, wanted.workers, min=1, max=max(most, wanted.workers))
@@ -131,6 +132,7 @@ class PanelView:
         made.layout.height = "32px"
         if kind is widgets.IntSlider:
             self._ranges[name] = f" <span class='soft'>{options['min']} to {options['max']}</span>"
+        self._controls[name] = made
         made.observe(lambda change: self._model.set(**{name: change["new"]}), names="value")
         self._codes[name] = widgets.HTML()
         return made
@@ -220,6 +222,16 @@ class PanelView:
         self._launch[1].update(pids)
         parent = None if root in pids else root
         return parts.tree(pids, parent, self._sample, seen=sorted(self._launch[1]), load=self._with_load)
+
+    def _follow(self, control: Any, value: Any) -> None:
+        """Where code has asked for something, the control shows it, also beyond its own range."""
+        if value is None or control.value == value:
+            return
+        if hasattr(control, "max"):
+            control.min, control.max = min(control.min, value), max(control.max, value)
+        elif value not in (known := [each[1] if isinstance(each, tuple) else each for each in control.options]):
+            control.options = [*known, value] if isinstance(value, str) else sorted([*known, value])
+        control.value = value
 
     def _draw_area(self) -> None:
         if not self._with_load:
