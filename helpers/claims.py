@@ -10,7 +10,7 @@ from helpers.load.result import LoadResult
 from helpers.machine import ProcessScaling
 from helpers.report import Claim
 from helpers.server.processes import Processes
-from helpers.theory import little_in_system
+from helpers.theory.laws import little_in_system
 
 HOLDS = "holds"
 IN_PART = "holds in part"

@@ -23,7 +23,7 @@ from helpers.plots.picture import Picture
 from helpers.teach.exercises import check
 from helpers.teach.neighbour import busy_neighbour
 from helpers.teach.outcomes import VOID
-from helpers.teach.words import n02
+from helpers.teach.words import n02, n02_deeper
 from tests.waiting import await_true
 
 WORKER = 70
@@ -280,15 +280,15 @@ def test_the_recap_follows_the_numbers() -> None:
 
 
 def test_the_door_is_explained_for_each_outcome() -> None:
-    assert "45 of the 45 users" in words(n02.door_explained(load(users=45), FAILS))
+    assert "45 of the 45 users" in words(n02_deeper.door_explained(load(users=45), FAILS))
     starved = load(users=45, failed=0.5)
-    assert "stood before the door" in words(n02.door_explained(starved, FAILS))
-    assert "asyncio" not in words(n02.door_explained(starved, ALL_VOID))
-    assert VOID in words(n02.door_explained(void(), FAILS))
+    assert "stood before the door" in words(n02_deeper.door_explained(starved, FAILS))
+    assert "asyncio" not in words(n02_deeper.door_explained(starved, ALL_VOID))
+    assert VOID in words(n02_deeper.door_explained(void(), FAILS))
 
 
 def test_the_mean_is_held_against_the_percentiles() -> None:
     skewed = [0.01] * 80 + [0.3] * 20
-    assert "times the median" in words(n02.mean_against_percentiles(skewed))
-    assert "no misleading number" in words(n02.mean_against_percentiles([0.01] * 100))
-    assert VOID in words(n02.mean_against_percentiles([math.inf]))
+    assert "times the median" in words(n02_deeper.mean_against_percentiles(skewed))
+    assert "no misleading number" in words(n02_deeper.mean_against_percentiles([0.01] * 100))
+    assert VOID in words(n02_deeper.mean_against_percentiles([math.inf]))

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import mean, median
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from helpers.experiment import SweepResult
 from helpers.load.checks import ENGINE_CPU_WARN, Check
-from helpers.load.latency import shown
 from helpers.load.result import LoadResult
 from helpers.teach.outcomes import VOID, void_in_words
 from helpers.teach.widgets import folded, html, rendered
@@ -70,12 +69,14 @@ def median_in_words(mine: "pd.DataFrame") -> str:
 def timeline_explained(result: LoadResult, mine: "pd.DataFrame") -> Any:
     """Folded: how long a request waits and is worked on, and whether the two load testers agree."""
     if result.verdict == "void":
-        return html(f"<p>{_void(result)} The picture shows the shape of it all the same; trust no number in it.</p>")
+        return html(
+            f"<p>{void_sentence(result)} The picture shows the shape of it all the same; trust no number in it.</p>"
+        )
     frame = result.frame()
     waits, works = frame.waiting_ms.median(), frame.handling_ms.median()
     text = (
         f"Half of the requests wait longer than <b>{waits:.0f} ms</b> and are worked on for <b>{works:.0f} ms</b>:"
-        f" {_percent(works / (waits + works))} of their time is work. At any moment one request is in the worker's"
+        f" {percent_of(works / (waits + works))} of their time is work. At any moment one request is in the worker's"
         " hands and the others stand in line. An endpoint twice as fast would halve all of it; a second core would"
         " shorten nothing, since the one worker would still take up one request after the other."
     )
@@ -117,10 +118,12 @@ def cliff_picture(cliff: SweepResult, bet: float | None) -> "Picture":
 
 def timeouts_in_words(cliff: SweepResult, fits: float) -> str:
     """From how many users on requests failed, and why there."""
-    measured = _failures(cliff)
+    measured = failures(cliff)
     if not measured:
         return void_in_words(cliff)
-    parts = [f"with {users} {'user' if users == 1 else 'users'} {_percent(share)}" for users, share in measured.items()]
+    parts = [
+        f"with {users} {'user' if users == 1 else 'users'} {percent_of(share)}" for users, share in measured.items()
+    ]
     told = f"Requests that failed: {', '.join(parts)}."
     beyond = [users for users, share in measured.items() if share > FAILS_FROM]
     if not beyond:
@@ -138,10 +141,10 @@ def timeouts_in_words(cliff: SweepResult, fits: float) -> str:
 
 def limit_found(cliff: SweepResult, fits: float) -> float | None:
     """The number of users from which on requests fail; None where none failed, or nothing could be measured."""
-    return fits if any(share > FAILS_FROM for share in _failures(cliff).values()) else None
+    return fits if any(share > FAILS_FROM for share in failures(cliff).values()) else None
 
 
-def _failures(cliff: SweepResult) -> dict[int, float]:
+def failures(cliff: SweepResult) -> dict[int, float]:
     """Share of failed requests by users, of the runs that count."""
     runs = [(run.cell.users, run.result.error_ratio) for run in cliff.runs if not run.void]
     return dict(sorted(runs))
@@ -195,7 +198,7 @@ def liar_in_words(each: Watched, shared: Watched, engine: LoadResult) -> str:
             " answers/s say how fast <i>it</i> is, not how fast the server is."
         )
     if engine.verdict == "void":
-        parts.append(_void(engine))
+        parts.append(void_sentence(engine))
     elif engine.achieved_per_s > 1.2 * each["answers_per_s"]:
         parts.append(
             f"The same server answered {engine.achieved_per_s:,.0f} requests/s when asked by a leaner generator,"
@@ -227,7 +230,8 @@ def sharing_explained(each: Watched, shared: Watched, each4: Watched, shared4: W
     )
     few, many = (a["answers_per_s"] / b["answers_per_s"] for a, b in ((shared4, each4), (shared, each)))
     told = (
-        f"With 4 users the shared client reaches {_percent(few)} of the other's throughput, with 64 {_percent(many)}."
+        f"With 4 users the shared client reaches {percent_of(few)} of the other's throughput,"
+        f" with 64 {percent_of(many)}."
     )
     rule = (
         "So do not conclude that a client must never be shared. <b>Inside an app</b> that asks another service, one"
@@ -281,8 +285,8 @@ def recap(
     ]
     if sixteen.verdict == "void":
         lines.append("(The run of <code>load_test</code> beside yours was disturbed, so yours may have been, too.)")
-    beyond = [users for users, share in _failures(cliff).items() if share > FAILS_FROM]
-    within = [users for users, share in _failures(cliff).items() if share <= FAILS_FROM]
+    beyond = [users for users, share in failures(cliff).items() if share > FAILS_FROM]
+    within = [users for users, share in failures(cliff).items() if share <= FAILS_FROM]
     if beyond:
         without = f"with {count(max(within), 'user')} none failed, " if within else ""
         lines.append(
@@ -313,47 +317,14 @@ def _other_number(each: Watched, engine: LoadResult) -> str:
     return f"<code>load_test</code> {engine.achieved_per_s:,.0f}"
 
 
-def door_explained(newcomers: LoadResult, cliff: SweepResult) -> Any:
-    """How many of the users were ever answered on uvloop, against the same number of users on asyncio's loop."""
-    if newcomers.verdict == "void":
-        return html(f"<p>{_void(newcomers)}</p>")
-    users = newcomers.plan.users or 0
-    frame = newcomers.frame()
-    served = frame[frame.outcome == "ok"].connection.nunique()
-    before = _failures(cliff).get(users)
-    told = f"{_percent(newcomers.error_ratio)} of the requests failed"
-    told += "." if before is None else f", where on asyncio's loop {_percent(before)} had."
-    told += f" {served} of the {users} users ever got an answer."
-    if served < users:
-        text = f"{told} The others stood before the door until they gave up, and then at its end again."
-    else:
-        text = f"{told} Nobody was left at the door this time."
-    return html(f"<p>{text} Notebook 03 looks at that door.</p>")
-
-
-def mean_against_percentiles(answers_s: Sequence[float]) -> Any:
-    """Mean, median, p95 and the longest of these response times; folded: how many come near the mean."""
-    ms = sorted(1000 * time_s for time_s in answers_s if math.isfinite(time_s))
-    if not ms:
-        return html(f"<p>No answer came: this {VOID}.</p>")
-    average, middle = mean(ms), median(ms)
-    numbers = {"mean": average, "median": middle, "p95": ms[int(0.95 * len(ms))], "longest": ms[-1]}
-    cells = " · ".join(f"{name} <b>{shown(value)}</b>" for name, value in numbers.items())
-    near = sum(abs(each - average) <= average / 4 for each in ms) / len(ms)
-    text = f"Only {_percent(near)} of {len(ms)} answers took between 0.75 and 1.25 times the mean."
-    if average > 1.25 * middle:
-        text += f" The mean is {average / middle:.1f} times the median: a few answers from behind the report carry it."
-    else:
-        text += " This time the mean is no misleading number: too few answers came behind a report, or most did."
-    return html(f"<p>{cells}</p>{folded('Whom does the mean describe?', text)}")
-
-
-def _void(result: LoadResult) -> str:
+def void_sentence(result: LoadResult) -> str:
+    """Why the run of `load_test` gives no number."""
     which = "The run of <code>load_test</code>"
     return f"{which} {VOID}: {result.reasons[0]}" if result.reasons else f"{which} {VOID}."
 
 
-def _percent(share: float) -> str:
+def percent_of(share: float) -> str:
+    """A share in words of percent."""
     from helpers.plots.picture import percent
 
     return percent(share)

@@ -1,4 +1,4 @@
-"""The laws behind the measurements, as pure functions: Little's law and Amdahl's law.
+"""Two laws that ask for no model of the server, as pure functions: Little's law and Amdahl's law.
 
 Times are in seconds, rates per second. A value that makes no sense raises InputError.
 """
@@ -6,6 +6,7 @@ Times are in seconds, rates per second. A value that makes no sense raises Input
 import math
 
 from helpers.errors import InputError
+from helpers.theory.inputs import above_zero, at_least_one, at_least_zero, fraction
 
 # ---------------------------------------------------------------------------------------------------- Little's law
 # J. D. C. Little, "A Proof for the Queuing Formula: L = lambda W", Operations Research 9(3), 1961: in any system that
@@ -15,17 +16,17 @@ from helpers.errors import InputError
 
 def little_in_system(throughput_per_s: float, response_s: float) -> float:
     """L = X R: the mean number of requests in the system (waiting or served)."""
-    return _at_least_zero("throughput_per_s", throughput_per_s) * _at_least_zero("response_s", response_s)
+    return at_least_zero("throughput_per_s", throughput_per_s) * at_least_zero("response_s", response_s)
 
 
 def little_throughput(in_system: float, response_s: float) -> float:
     """X = L / R: the requests per second that `in_system` requests of `response_s` each amount to."""
-    return _at_least_zero("in_system", in_system) / _above_zero("response_s", response_s)
+    return at_least_zero("in_system", in_system) / above_zero("response_s", response_s)
 
 
 def little_response_s(in_system: float, throughput_per_s: float) -> float:
     """R = L / X: the mean seconds each request stays."""
-    return _at_least_zero("in_system", in_system) / _above_zero("throughput_per_s", throughput_per_s)
+    return at_least_zero("in_system", in_system) / above_zero("throughput_per_s", throughput_per_s)
 
 
 def little_users(throughput_per_s: float, response_s: float, think_s: float = 0.0) -> float:
@@ -33,7 +34,7 @@ def little_users(throughput_per_s: float, response_s: float, think_s: float = 0.
 
     A measurement that gives another number than the users it had has lost or invented time somewhere.
     """
-    return little_in_system(throughput_per_s, response_s + _at_least_zero("think_s", think_s))
+    return little_in_system(throughput_per_s, response_s + at_least_zero("think_s", think_s))
 
 
 def closed_response_s(users: float, throughput_per_s: float, think_s: float = 0.0) -> float:
@@ -41,8 +42,8 @@ def closed_response_s(users: float, throughput_per_s: float, think_s: float = 0.
 
     Past the limit X stays where it is, so that each further user only makes everybody wait longer.
     """
-    think_s = _at_least_zero("think_s", think_s)
-    response_s = little_response_s(_above_zero("users", users), throughput_per_s) - think_s
+    think_s = at_least_zero("think_s", think_s)
+    response_s = little_response_s(above_zero("users", users), throughput_per_s) - think_s
     if response_s < 0:
         raise InputError(
             f"{users} users who think for {think_s} s cannot send {throughput_per_s} requests/s",
@@ -59,13 +60,13 @@ def closed_response_s(users: float, throughput_per_s: float, think_s: float = 0.
 
 def amdahl_speedup(serial_fraction: float, n: float) -> float:
     """S(n) = 1 / (s + (1 - s) / n): how many times faster `n` processors are than one."""
-    serial = _fraction("serial_fraction", serial_fraction)
-    return 1 / (serial + (1 - serial) / _at_least_one("n", n))
+    serial = fraction("serial_fraction", serial_fraction)
+    return 1 / (serial + (1 - serial) / at_least_one("n", n))
 
 
 def amdahl_limit(serial_fraction: float) -> float:
     """S(infinity) = 1 / s: the speed-up that no number of processors exceeds; infinite where nothing is serial."""
-    serial = _fraction("serial_fraction", serial_fraction)
+    serial = fraction("serial_fraction", serial_fraction)
     return 1 / serial if serial else math.inf
 
 
@@ -75,31 +76,6 @@ def amdahl_serial_fraction(speedup: float, n: float) -> float:
     The same formula is the Karp-Flatt metric (A. H. Karp, H. P. Flatt, Communications of the ACM 33(5), 1990). It is
     not cut off: noise can put a measured speed-up above `n` (a result below 0) or below 1 (above 1).
     """
-    if _at_least_one("n", n) == 1:
+    if at_least_one("n", n) == 1:
         raise InputError("n=1 tells nothing about the serial fraction", "use the speed-up of two or more processors")
-    return (n / _above_zero("speedup", speedup) - 1) / (n - 1)
-
-
-# ---------------------------------------------------------------------------------------------------------- checks
-
-
-def _number(name: str, value: float, fits: bool, wanted: str) -> float:
-    if not fits or not math.isfinite(value):
-        raise InputError(f"{name}={value!r} cannot be used", f"{name} must be {wanted}")
-    return value
-
-
-def _at_least_zero(name: str, value: float) -> float:
-    return _number(name, value, value >= 0, "a number of at least 0")
-
-
-def _above_zero(name: str, value: float) -> float:
-    return _number(name, value, value > 0, "a number above 0")
-
-
-def _at_least_one(name: str, value: float) -> float:
-    return _number(name, value, value >= 1, "a number of at least 1")
-
-
-def _fraction(name: str, value: float) -> float:
-    return _number(name, value, 0 <= value <= 1, "a share between 0 and 1 (0.05 for 5 %)")
+    return (n / above_zero("speedup", speedup) - 1) / (n - 1)
