@@ -1,33 +1,32 @@
 """The command line: each command a few lines over one module. People's text goes to stderr, JSON alone to stdout."""
 
-import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from helpers import cli_load
+from helpers.cli_words import (
+    BAD_INPUT,
+    CHECK_FAILED,
+    FINE,
+    INTERRUPTED,
+    VOID,
+    Duration,
+    Json,
+    Save,
+    Timeout,
+    number,
+    numbers,
+    show,
+    whole,
+)
 from helpers.errors import InputError, LabError
 
-FINE, CHECK_FAILED, BAD_INPUT, VOID, INTERRUPTED = 0, 1, 2, 3, 130
 PROJECT = Path(__file__).resolve().parents[1]
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no whole number") from None
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no number") from None
 
 
 app = typer.Typer(
@@ -36,11 +35,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Why a FastAPI service stays slow on a bigger machine: the course's command line.",
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout, and nothing else there.")]
-Duration = Annotated[str, typer.Option(help="Measured time, such as 5s or 500ms.")]
-Timeout = Annotated[str, typer.Option(help="How long a request may take, whole.")]
-Save = Annotated[bool, typer.Option("--save", help="Keep the result under results/.")]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,7 +78,7 @@ def doctor(as_json: Json = False) -> int:
     from helpers.doctor import report
 
     found = report()
-    _show(str(found), found.summary() if as_json else None)
+    show(str(found), found.summary() if as_json else None)
     return FINE if found.ready else CHECK_FAILED
 
 
@@ -98,40 +92,11 @@ def reproduce(
     from helpers.reproduce import reproduce as run
 
     done = run(pace("quick" if quick else None))
-    _show(str(done), done.summary() if as_json else None)
+    show(str(done), done.summary() if as_json else None)
     return FINE if done.complete else CHECK_FAILED
 
 
-@app.command()
-def load(
-    url: Annotated[str, typer.Argument(help="Address on this machine, such as http://127.0.0.1:5012/cpu")],
-    users: Annotated[int | None, typer.Option(parser=_whole, help="Closed model: so many users, each waiting.")] = None,
-    rate: Annotated[float | None, typer.Option(parser=_number, help="Open model: requests per second.")] = None,
-    duration: Duration = "5s",
-    timeout: Timeout = "5s",
-    warmup: Annotated[str | None, typer.Option(help="Unmeasured time before (default: a tenth, 0.5 to 2 s).")] = None,
-    think: Annotated[str, typer.Option(help="Pause of a user between answer and next request.")] = "0s",
-    burst: Annotated[bool, typer.Option("--burst", help="Open all connections at once, not 10 ms apart.")] = False,
-    method: Annotated[str, typer.Option(help="GET, POST, ...")] = "GET",
-    header: Annotated[list[str] | None, typer.Option(help='Repeatable: "Name: value".')] = None,
-    body: Annotated[Path | None, typer.Option(help="File whose content is sent as the body.")] = None,
-    seed: Annotated[int, typer.Option(parser=_whole, help="Of random arrivals.")] = 0,
-    allow_host: Annotated[str | None, typer.Option(help="Name of another host that may be loaded.")] = None,
-    save: Save = False,
-    as_json: Json = False,
-) -> int:
-    """Send load to an address and measure every request; the result says whether it can be trusted."""
-    from helpers import store
-    from helpers.load.run import load_test
-
-    result = load_test(
-        url, users=users, rate=rate, duration=duration, timeout=timeout, warmup=warmup, think=think, burst=burst,
-        method=method, headers=_headers(header or []), body=_body(body), seed=seed, allow_host=allow_host,
-    )  # fmt: skip
-    if save:
-        print(f"saved: {store.shown(store.save('load', result.summary()))}", file=sys.stderr)
-    _show(str(result), result.summary() if as_json else None)
-    return VOID if result.verdict == "void" else FINE
+app.command()(cli_load.load)
 
 
 @app.command()
@@ -141,7 +106,7 @@ def sweep(
     workers: Annotated[str, typer.Option(help="Comma-separated.")] = "1,2",
     cpus: Annotated[str, typer.Option(help="Comma-separated numbers of cores; 'all' for no limit.")] = "all",
     users: Annotated[str, typer.Option(help="Comma-separated.")] = "16",
-    repeats: Annotated[int, typer.Option(parser=_whole, help="Fresh launches per cell.")] = 5,
+    repeats: Annotated[int, typer.Option(parser=whole, help="Fresh launches per cell.")] = 5,
     duration: Duration = "5s",
     timeout: Timeout = "5s",
     app_dir: Annotated[Path | None, typer.Option(help="Folder from which the app is imported.")] = None,
@@ -155,9 +120,9 @@ def sweep(
     result = run(
         application,
         path,
-        workers=_numbers("--workers", workers),
-        cpus=[None] if cpus == "all" else _numbers("--cpus", cpus),
-        users=_numbers("--users", users),
+        workers=numbers("--workers", workers),
+        cpus=[None] if cpus == "all" else numbers("--cpus", cpus),
+        users=numbers("--users", users),
         repeats=repeats,
         duration=duration,
         timeout=timeout,
@@ -165,8 +130,51 @@ def sweep(
     )
     if save:
         print(f"saved: {store.shown(store.save('sweep', result.summary()))}", file=sys.stderr)
-    _show(str(result), result.summary() if as_json else None)
+    show(str(result), result.summary() if as_json else None)
     return VOID if all(run.void for run in result.runs) else FINE
+
+
+@app.command()
+def stall(
+    path: Annotated[str, typer.Option(help="Path and query to ask for; it should wait rather than work.")] = (
+        "/sleep?ms=10"
+    ),
+    stall: Annotated[str, typer.Option(help="How long the server is stopped, in the middle of each run.")] = "1s",
+    duration: Duration = "20s",
+    rate: Annotated[float, typer.Option(parser=number, help="Of the open run: requests per second.")] = 100.0,
+    picture: Annotated[Path | None, typer.Option(help="File for the picture (default: one under results/).")] = None,
+    save: Save = False,
+    as_json: Json = False,
+) -> int:
+    """Stop a server for a moment and show what a waiting user and a fixed rate see of it (coordinated omission)."""
+    from helpers import store
+    from helpers.stall.run import picture_file
+    from helpers.stall.run import stall as run
+
+    drawn = picture_file(picture)
+    result = run(path=path, stall_s=stall, duration=duration, rate=rate)
+    if save:
+        print(f"saved: {store.shown(store.save('stall', result.summary()))}", file=sys.stderr)
+    show(str(result), result.summary() if as_json else None)
+    print(f"picture: {store.shown(result.picture().save(drawn))}", file=sys.stderr)
+    return VOID if result.void else FINE
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="Saved result; several, comma-separated, are paired.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The result that is set against A, or as many as of A.")],
+    despite: Annotated[
+        list[str] | None, typer.Option(help="Repeatable: endpoint, load or machine may differ all the same.")
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Compare saved load tests or sweeps: B against A, ratios with their 95 % intervals, and a verdict."""
+    from helpers.compare import compare as run
+
+    found = run(a.split(","), b.split(","), despite=despite or ())
+    show(str(found), found.summary() if as_json else None)
+    return VOID if found.verdict == "inconclusive" else FINE
 
 
 @app.command()
@@ -188,7 +196,7 @@ def servers(
         for entry in found
     ]
     text = "\n".join(lines) or "no server of the course is running"
-    _show(text, {"schema": 1, "servers": [entry.public() for entry in found]} if as_json else None)
+    show(text, {"schema": 1, "servers": [entry.public() for entry in found]} if as_json else None)
     return FINE
 
 
@@ -210,20 +218,6 @@ def run(
     return CHECK_FAILED if failed else FINE
 
 
-def _show(text: str, machine_readable: dict[str, Any] | None) -> None:
-    if machine_readable is None:
-        print(text)
-        return
-    print(json.dumps(machine_readable, allow_nan=False, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    """What JSON does not know: dataclasses as objects, numpy numbers as numbers, the rest as text."""
-    if hasattr(value, "__dataclass_fields__"):
-        return asdict(value)
-    return value.item() if hasattr(value, "item") else str(value)
-
-
 def _complain(code: int, message: str, hint: str, log_tail: str = "") -> int:
     """One error line and one hint line; before them, if the server wrote anything, its last lines. Returns the code."""
     if log_tail:
@@ -231,27 +225,3 @@ def _complain(code: int, message: str, hint: str, log_tail: str = "") -> int:
     for word, text in (("error", message), ("hint", hint)):
         print(f"{word}: {' '.join(text.split())}", file=sys.stderr)
     return code
-
-
-def _numbers(option: str, text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"{option} {text!r} is no list of whole numbers", f"write for instance {option} 1,2") from None
-
-
-def _headers(lines: list[str]) -> dict[str, str]:
-    pairs = [line.partition(":") for line in lines]
-    for name, colon, _ in pairs:
-        if not (name.strip() and colon):
-            raise InputError(f"--header {name!r} has no value", 'write for instance --header "Accept: text/plain"')
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def _body(file: Path | None) -> bytes | None:
-    if file is None:
-        return None
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise InputError(f"--body {str(file)!r} cannot be read: {error.strerror}", "give the path of a file") from None

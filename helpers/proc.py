@@ -121,6 +121,13 @@ def alive(pid: int, started: float | None = None) -> bool:
     return now is not None and abs(now - started) < SAME_START_S
 
 
+def stopped(pid: int) -> bool:
+    """Whether the process stands still because a signal (SIGSTOP, Ctrl-Z) told it to."""
+    if LINUX:
+        return (_stat(pid) or [b""])[0] == b"T"
+    return _psutil(pid, lambda process: process.status()) == "stopped"
+
+
 def descendants(pid: int) -> list[int]:
     """The pids of the children of `pid`, their children and so on, parents before children; zombies included."""
     if not LINUX:

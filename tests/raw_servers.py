@@ -22,9 +22,19 @@ def reset(client: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def serve(answer: Answer) -> Iterator[str]:
-    """The URL of a server that answers so; everything of it has ended afterwards."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+def serve(
+    answer: Answer,
+    *,
+    greet: Callable[[socket.socket], None] = lambda _client: None,
+    about: bytes = b"",
+    port: int = 0,
+) -> Iterator[str]:
+    """The URL of a server that answers so; everything of it has ended afterwards.
+
+    `greet` is called with each new connection, `about` is the answer to the question who it is (GET /.lab). Two
+    servers given the same `port` share it, and the kernel deals out the connections.
+    """
+    listener = socket.create_server(("127.0.0.1", port), backlog=1024, reuse_port=port > 0)
     clients: list[socket.socket] = []
     counter = iter(range(1 << 30))
     lock = threading.Lock()
@@ -33,13 +43,17 @@ def serve(answer: Answer) -> Iterator[str]:
         with lock:
             return next(counter)
 
+    def first_look(request: bytes) -> bytes:
+        if request.startswith(b"GET /.lab ") and about:
+            return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(about) + about
+        return OK if request.startswith(b"GET / ") else b"HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n"
+
     def talk(client: socket.socket) -> None:
         with contextlib.suppress(OSError):
+            greet(client)
             while request := _request(client):
                 if b"accept-encoding" in request.lower():
-                    client.sendall(
-                        OK if request.startswith(b"GET / ") else b"HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n"
-                    )
+                    client.sendall(first_look(request))
                 else:
                     answer(client, number())
 

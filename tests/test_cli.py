@@ -8,12 +8,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from helpers import store
 from helpers.cli import main
+from helpers.load import checks
 from helpers.server import registry
 from helpers.server.server import Server
+from tests.undisturbed import undisturbed  # noqa: F401
 
 LOAD_KEYS = {
     "schema", "model", "offered_per_s", "achieved_per_s", "requests", "ok", "error_ratio", "outcomes", "response_ms",
@@ -100,6 +104,113 @@ def test_doctor_with_json_says_whether_the_machine_is_ready(capsys: pytest.Captu
 
 
 @pytest.mark.parametrize(
+    ("slo", "verdict", "code"),
+    [("p50<10s,errors<1%", "met", 0), ("p50<10s,max<1ms", "missed", 1), ("p50<10s,p99<10s", "cannot tell", 3)],
+)
+@pytest.mark.usefixtures("undisturbed")
+def test_an_objective_decides_the_exit_code(
+    server: Server, capsys: pytest.CaptureFixture[str], slo: str, verdict: str, code: int
+) -> None:
+    call = ["load", server.url + "/sleep?ms=10", "--users", "2", "--duration", "500ms", "--slo", slo]
+    assert main([*call, "--json"]) == code
+    told = json.loads(capsys.readouterr().out)
+    assert told["slo_verdict"] == verdict
+    assert [target["target"] for target in told["slo"]] == slo.split(",")
+    assert {"metric", "value", "limit", "unit", "verdict", "why"} <= set(told["slo"][0])
+    assert main(call) == code
+    assert capsys.readouterr().out.count("objective") == 2
+
+
+def test_a_void_run_exits_3_whatever_the_objective(
+    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "ENGINE_CPU_VOID", 0.0)
+    call = ["load", server.url + "/", "--users", "1", "--duration", "300ms", "--slo", "max<1ms", "--json"]
+    assert main(call) == 3
+    assert json.loads(capsys.readouterr().out)["slo_verdict"] == "cannot tell"
+
+
+@pytest.mark.usefixtures("undisturbed")
+def test_load_writes_the_files_that_it_is_asked_for(
+    server: Server, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    csv, html, locust = (tmp_path / "new" / name for name in ("rows.csv", "page.html", "locustfile.py"))
+    call = ["load", server.url + "/", "--users", "1", "--duration", "300ms", "--json"]
+    assert main([*call, "--csv", str(csv), "--html", str(html), "--locust", str(locust)]) == 0
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+    assert all(f"written: {file}" in err for file in (csv, html, locust))
+    assert len(csv.read_text().splitlines()) == told["requests"] + 1
+    assert html.read_text().startswith("<!DOCTYPE html>")
+    compile(locust.read_text(), "locustfile.py", "exec")
+    assert {file.name for file in csv.parent.iterdir()} == {"rows.csv", "page.html", "locustfile.py"}
+
+
+@pytest.mark.usefixtures("undisturbed")
+def test_what_load_saves_compare_reads(
+    server: Server, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "RESULTS", tmp_path)
+    for path in ("/", "/", "/health"):
+        call = ["load", server.url + path, "--users", "1", "--duration", "300ms", "--save", "--slo", "max<10s"]
+        assert main(call) == 0
+    one, other, elsewhere = (str(entry.path) for entry in store.entries("load", folder=tmp_path))
+    assert store.load(one)["slo_verdict"] == "met"
+    capsys.readouterr()
+    assert main(["compare", one, other, "--json"]) == 3  # one run each
+    assert json.loads(capsys.readouterr().out)["rows"][0]["pairs"] == 1
+    assert main(["compare", one, elsewhere]) == 2
+    assert "/health" in complaint(capsys)[0]
+
+
+@pytest.mark.usefixtures("undisturbed")
+def test_find_rate_prints_its_steps_and_one_object(
+    server: Server, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    page = tmp_path / "knee.html"
+    call = ["load", server.url + "/sleep?ms=20", "--find-rate", "--slo", "max<5ms", "--json"]
+    assert main([*call, "--rate", "64", "--duration", "300ms", "--html", str(page)]) == 1
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+    assert next(iter(told)) == "schema"
+    assert told["end"] == "none"
+    assert told["steps"][0]["rate_per_s"] == 64
+    assert {"rate_per_s", "missed_per_s", "why", "steps"} <= set(told)
+    assert err.count("missed: ") == len(told["steps"])
+    assert "How many requests per second?" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--users", "1", "--slo", "p98<1s"], "character 1"),
+        (["--users", "1", "--slo", "p99<1s,errors<1"], "character 16"),
+        (["--users", "1", "--slo", ""], "''"),
+        (["--users", "1", "--csv", "/"], "'/' is a folder"),
+        (["--users", "1", "--html", "/proc/none/page.html"], "/proc/none/page.html"),
+        (["--users", "1", "--locust", "/dev/null/locustfile.py"], "/dev/null"),
+        (["--find-rate"], "--find-rate needs an objective"),
+        (["--find-rate", "--slo", "p50<1s", "--users", "1"], "--users"),
+        (["--find-rate", "--slo", "p50<1s", "--rate", "20:5s,40:5s"], "20:5s,40:5s"),
+        (["--find-rate", "--slo", "p50<1s", "--csv", "rows.csv"], "--csv"),
+        (["--find-rate", "--slo", "rate>5/s"], "rate>5/s"),
+        (["--find-rate", "--slo", "p50<20s"], "timeout='5s'"),
+        (["--find-rate", "--slo", "p50<1s", "--duration", "2m"], "2m"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_objectives_and_files_that_cannot_be_used_are_refused_before_any_load(
+    server: Server, capsys: pytest.CaptureFixture[str], arguments: list[str], named: str
+) -> None:
+    before = sum(started for started, _ in server.counts().values())
+    assert main(["load", server.url + "/", *arguments]) == 2
+    error, hint = complaint(capsys)
+    assert named in error
+    assert len(hint) > len("hint: ") + 10
+    assert sum(started for started, _ in server.counts().values()) == before
+
+
+@pytest.mark.parametrize(
     ("arguments", "named"),
     [
         (["load", "no address", "--users", "1"], "no address"),
@@ -117,6 +228,8 @@ def test_doctor_with_json_says_whether_the_machine_is_ready(capsys: pytest.Captu
         (["load", "http://127.0.0.1:1/", "--users", "1", "--header", "nonsense"], "nonsense"),
         (["load", "http://127.0.0.1:1/", "--users", "1", "--body", "no/such/file"], "no/such/file"),
         (["load"], "url"),
+        (["compare", "no/such.json", "no/such.json"], "no/such.json"),
+        (["compare", "one.json"], "B"),
         (["sweep", "--workers", "1,two"], "1,two"),
         (["sweep", "--workers", "0", "--repeats", "1"], "workers=0"),
         (["sweep", "--repeats", "0"], "0"),

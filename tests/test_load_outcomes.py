@@ -6,9 +6,13 @@ import time
 
 import pytest
 
+from helpers import proc
+from helpers.errors import TargetError
+from helpers.load.connection import spoken_to
 from helpers.load.result import LoadResult
-from helpers.load.run import load_test
+from helpers.load.run import Progress, load_test
 from tests.raw_servers import OK, Answer, reset, serve
+from tests.running_loads import engines
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
@@ -157,17 +161,88 @@ def test_silence_is_a_time_out_of_the_whole_request() -> None:
     assert sorted(waited_ms)[len(waited_ms) // 2] < 300 + 15
 
 
-def test_a_dribbling_answer_cannot_outlast_the_time_out() -> None:
+@pytest.mark.parametrize("pause_s", [0.02, 1.0], ids=["50 bytes a second", "1 byte a second"])
+def test_a_dribbling_answer_cannot_outlast_the_time_out(pause_s: float) -> None:
     def dribble(client: socket.socket, _number: int) -> None:
         client.sendall(HEAD + b"content-length: 1000\r\n\r\n")
         for _ in range(100):
-            time.sleep(0.02)
+            time.sleep(pause_s)
             client.sendall(b"x")
 
     result = load(dribble)
     assert found(result) == {"timeout"}
     assert result.max_ms is not None
     assert str(result.max_ms) == ">= 300 ms"
+
+
+def test_endless_headers_run_into_the_time_out_and_take_no_memory() -> None:
+    line = b"x-more: " + b"a" * 65_000 + b"\r\n"
+
+    def endless(client: socket.socket, _number: int) -> None:
+        client.sendall(HEAD)
+        while True:
+            client.sendall(line)
+
+    used_bytes: list[int] = []
+
+    def look(_now: Progress) -> None:
+        used_bytes.extend(filter(None, map(proc.rss_bytes, engines())))
+
+    result = load(endless, duration=1.5, timeout=1, on_progress=look)
+    assert found(result) == {"timeout"}
+    assert max(used_bytes) - used_bytes[0] < 20e6, used_bytes
+
+
+def test_an_answer_before_the_request_breaks_the_protocol() -> None:
+    """Taken for the request's own, it would make the server seem to answer in no time at all."""
+    early: list[int] = []
+
+    def too_soon(client: socket.socket) -> None:
+        client.sendall(OK + OK)  # whoever reads the first has the second in hand before asking again
+        early.append(1)
+
+    with serve(lambda _client, _number: None, greet=too_soon) as url:
+        result = load_test(url, users=4, duration=0.4, warmup=0.1, timeout=0.3, progress=False)
+    assert early
+    assert found(result) == {"protocol"}
+
+
+def test_what_is_there_before_the_request_is_noticed_and_left_there() -> None:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    assert not spoken_to(ours.recv)
+    theirs.sendall(OK)
+    assert spoken_to(ours.recv)
+    assert ours.recv(1000) == OK
+    theirs.close()
+    assert not spoken_to(ours.recv), "that it has hung up is seen by the send"
+    ours.close()
+
+
+def test_an_idle_connection_that_is_spoken_to_is_not_used() -> None:
+    with serve(lambda _client, _number: None, greet=lambda client: client.sendall(OK)) as url:
+        result = load_test(url, rate=20, duration=0.5, warmup=0.1, timeout=0.3, progress=False)
+    assert result.errors["answer to no request"] > 0
+    assert found(result) <= {"protocol", "ok", "timeout"}
+
+
+def test_a_redirect_to_another_host_is_refused_before_the_run() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def move() -> None:
+            client, _address = listener.accept()
+            with client:
+                client.recv(1000)
+                client.sendall(
+                    b"HTTP/1.1 302 Found\r\nlocation: http://elsewhere.invalid/\r\ncontent-length: 0\r\n\r\n"
+                )
+
+        thread = threading.Thread(target=move)
+        thread.start()
+        with pytest.raises(TargetError, match=r"302 and points to http://elsewhere.invalid/") as caught:
+            load_test(f"http://127.0.0.1:{listener.getsockname()[1]}/", users=1, progress=False)
+        thread.join()
+    assert "not followed" in caught.value.hint
 
 
 def test_a_server_that_leaves_in_mid_run_refuses_and_users_try_again_slowly() -> None:

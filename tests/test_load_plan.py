@@ -68,3 +68,7 @@ def test_the_request_is_what_http_asks_for() -> None:
     assert make_plan(URL, users=1).request_bytes() == b"GET /cpu HTTP/1.1\r\nhost: 127.0.0.1:5012\r\n\r\n"
     posted = make_plan(URL, users=1, method="post", body="x=1", headers={"Accept": "*/*"}).request_bytes()
     assert posted == b"POST /cpu HTTP/1.1\r\nhost: 127.0.0.1:5012\r\naccept: */*\r\ncontent-length: 3\r\n\r\nx=1"
+
+
+def test_no_time_to_think_is_no_contradiction_to_a_rate() -> None:
+    assert make_plan(URL, rate=5, think="0s").think_s == 0

@@ -13,12 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from helpers import proc
 from helpers.errors import InputError, LabError, TargetError
 from helpers.load.plan import make_plan
 from helpers.load.run import Cancelled, EngineStopped, Progress, load_test
 from helpers.server.server import Server
 from tests.raw_servers import OK, reset, serve
+from tests.running_loads import engines, run_until_measuring
+from tests.serving import BARE
 
 PROJECT = Path(__file__).resolve().parents[1]
 URL = "http://127.0.0.1:5999/"
@@ -26,11 +27,6 @@ URL = "http://127.0.0.1:5999/"
 
 def answer_ok(client: socket.socket, _number: int) -> None:
     client.sendall(OK)
-
-
-def engines() -> list[int]:
-    below = proc.descendants(os.getpid())
-    return [pid for pid in below if proc.alive(pid) and "helpers.load.engine" in proc.describe(pid)]
 
 
 BAD = [
@@ -52,6 +48,24 @@ BAD = [
     ({"users": 4, "rate": 10}, "users and rate are both given", "choose one"),
     ({"users": None}, "neither users nor rate", "users=16"),
     ({"users": None, "rate": 0}, "rate is 0", "more than 0"),
+    ({"users": None, "rate": -5}, "rate is -5", "more than 0"),
+    ({"users": None, "rate": "fast"}, "'fast' is no number", "20:5s,80:5s"),
+    ({"users": None, "rate": "20:5s,80"}, "'80' is no stage", "20:5s,80:5s"),
+    ({"users": None, "rate": "20:5s,x:5s"}, "'x' is no number", "20:5s,80:5s"),
+    ({"users": None, "rate": []}, "no stages", '(20, "5s")'),
+    ({"users": None, "rate": [()]}, "stage 1 of rate is ()", '(20, "5s")'),
+    ({"users": None, "rate": [(20, "5s"), 80]}, "stage 2 of rate is 80", '(20, "5s")'),
+    ({"users": None, "rate": [(20, "0s", "5s"), (80, "3s", "8s")]}, "stage 1 of rate", "cannot overlap"),
+    ({"users": None, "rate": [(20, "5s"), (0, "5s")]}, "rate of stage 2 is 0", "more than 0"),
+    ({"users": None, "rate": [(20, "5s"), (-1, "5s")]}, "rate of stage 2 is -1", "more than 0"),
+    ({"users": None, "rate": [(20, "5s"), (10**6, "5s")]}, "rate of stage 2 is 1e+06", "max_rate"),
+    ({"users": None, "rate": [(20, 0)]}, "duration of stage 1 is 0", "more than 0"),
+    ({"users": None, "rate": [(20, "-5s")]}, "duration of stage 1 is '-5s'", "5s"),
+    ({"users": None, "rate": [(20, 50), (80, 50)]}, "take 100 s, more than 60 s", "max_duration"),
+    ({"users": None, "rate": [(20, 5)], "duration": 5}, "duration is 5, but the stages", "Leave duration out"),
+    ({"stop_if": "errors>"}, "errors>", ""),
+    ({"stop_if": ""}, "''", "p99"),
+    ({"retry": 2}, "retry is 2", "Retry(times=2"),
     ({"users": None, "rate": float("nan")}, "rate is nan", "rate=50"),
     ({"users": None, "rate": 10**6}, "rate is 1e+06", "max_rate"),
     ({"users": None, "rate": 10, "think": 1}, "think is 1", "users=N"),
@@ -68,6 +82,8 @@ BAD = [
     ({"method": "BREW"}, "method is 'BREW'", "GET"),
     ({"headers": {"a b": "c"}}, "no name of a header", "headers="),
     ({"headers": {"x": "a\r\nb: c"}}, "the header 'x'", "ASCII"),
+    ({"headers": {"x": "a\nb: c"}}, "the header 'x'", "ASCII"),
+    ({"headers": {"x\r\nb": "c"}}, "no name of a header", "headers="),
     ({"headers": {"Host": "x"}}, "'Host'", "Leave it out"),
     ({"body": 7}, "body is a int", "bytes or text"),
     ({"seed": "x"}, "seed is 'x'", "seed=16"),
@@ -235,27 +251,6 @@ def test_method_headers_and_body_arrive() -> None:
 # ------------------------------------------------------------------------------------------------- interruptions
 
 
-def run_until_measuring(url: str, **options: object) -> tuple[threading.Thread, list[object]]:
-    """A load test in a thread, waited for until it measures; its result or error comes into the list."""
-    found: list[object] = []
-    measuring = threading.Event()
-
-    def watch(progress: Progress) -> None:
-        if progress.phase == "measuring":
-            measuring.set()
-
-    def run() -> None:
-        try:
-            found.append(load_test(url, users=2, duration=30, warmup=0.1, progress=False, on_progress=watch, **options))  # type: ignore[arg-type]
-        except BaseException as error:
-            found.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert measuring.wait(20), found
-    return thread, found
-
-
 def test_cancel_stops_at_once_and_leaves_nothing() -> None:
     cancel = threading.Event()
     with serve(answer_ok) as url:
@@ -281,6 +276,7 @@ def test_a_killed_engine_is_said_and_what_it_measured_is_kept() -> None:
     assert error.partial is not None
     assert error.partial.requests > 0
     assert error.partial.verdict == "void"
+    assert "killed" in error.partial.summary()["incomplete"]
     assert "answers/s" not in str(error.partial)
 
 
@@ -328,17 +324,39 @@ def test_a_limit_of_open_files_that_is_too_low_is_said() -> None:
     import resource
 
     code = (
-        "import resource, sys\nresource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))\n"
+        "import resource, sys\nresource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))\n"
         "from helpers.errors import LabError\nfrom helpers.load.run import load_test\n"
-        "try:\n    load_test(sys.argv[1], users=500, progress=False)\nexcept LabError as error:\n    print(error)"
+        "try:\n    load_test(sys.argv[1], users=5000, progress=False)\nexcept LabError as error:\n    print(error)"
     )
-    assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] > 200
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] > 1024
     with serve(answer_ok) as url:
         said = subprocess.run(
             [sys.executable, "-c", code, url], cwd=PROJECT, capture_output=True, text=True, check=True
         )
-    assert "500 connections need 564 open files, but this system allows 200" in said.stdout
-    assert "hint: Use at most 136" in said.stdout
+    assert "5000 connections need 5064 open files, but this system allows 1024 per process" in said.stdout
+    assert "the hard limit of ulimit -n" in said.stdout
+    assert "hint: Use at most 960, or raise the limit" in said.stdout
+    assert "nofile=5064" in said.stdout
+
+
+def test_a_soft_limit_of_open_files_is_raised_where_the_hard_one_allows_it() -> None:
+    import resource
+
+    users = 1100
+    code = (
+        "import resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))\n"
+        "from helpers.load.run import load_test\n"
+        f"found = load_test(sys.argv[1], users={users}, duration=0.5, think=1, timeout=20, progress=False)\n"
+        "print(len(set(found.records['connection'])), found.outcomes, dict(found.errors))"
+    )
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > users + 64, "the server needs as many"
+    with Server(**BARE) as bare:  # type: ignore[arg-type]
+        said = subprocess.run(
+            [sys.executable, "-c", code, bare.url + "/"], cwd=PROJECT, capture_output=True, text=True, check=True
+        )
+    assert said.stdout.startswith(f"{users} {{'ok': "), said.stdout
+    assert said.stdout.rstrip().endswith(" {}")
 
 
 def test_progress_is_told_in_order() -> None:

@@ -109,9 +109,8 @@ def engines(kernel: psutil.Process) -> list[psutil.Process]:
 # ------------------------------------------------------------------------------------------- twice, and out of order
 
 
-@pytest.mark.parametrize(
-    "number", ["01", *(pytest.param(each, marks=pytest.mark.full) for each in sorted(BY_NAME) if each != "01")]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("number", sorted(BY_NAME))
 def test_every_cell_can_be_run_twice(number: str, tmp_path: Path) -> None:
     document = nbformat.read(BY_NAME[number], as_version=4)
     twice = [nbformat.from_dict({**cell}) for cell in document.cells if cell.cell_type == "code" for _ in range(2)]

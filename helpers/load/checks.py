@@ -7,7 +7,7 @@ The limits are those of notebook 02; each check that does not pass says in one s
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Verdict = Literal["pass", "warn", "void"]
@@ -22,6 +22,7 @@ SHARE_LIMIT = 1.5  # busiest worker / mean
 TREND_Z, TREND_LEAST = 2.58, 0.15  # 1 % by chance; and worth mentioning
 TREND_SLICES = 10
 ENOUGH_REQUESTS = 100
+PAUSE_WARN_MS, PAUSE_VOID_MS, PAUSE_VOID_SHARE = 200.0, 500.0, 0.10  # of the window
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,13 @@ class Facts:
     finished_most: int | None  # by the server's own count, with and without requests from before the run
     finished_least: int | None
     incomplete: str | None
+    users: int = 0
+    unanswered: int | None = None  # users without an answer when the window began
+    longer_warmup_s: float = 0.0  # that would have given each of them one
+    redirects: int = 0
+    stopped_s: Mapping[int, float] = field(default_factory=dict)
+    pause_ms: float | None = None
+    duration_s: float = 0.0
 
 
 def check_all(facts: Facts) -> tuple[Check, ...]:
@@ -67,14 +75,18 @@ def check_all(facts: Facts) -> tuple[Check, ...]:
         _complete(facts),
         engine_cpu(facts.engine_cores),
         run_delay(facts.run_delay_share),
+        pauses(facts.pause_ms, facts.duration_s),
         foreign_load(facts.foreign_cores),
         lag(facts.lag_p99_ms, facts.rest_lag_ms),
         little(facts.little),
         outcomes(facts.outcomes_total, facts.offered),
+        warmed_up(facts.unanswered, facts.users, facts.longer_warmup_s),
         steady(facts.slices),
         worker_share(facts.share),
         *identity(facts),
+        stopped_worker(facts.stopped_s),
         server_count(facts),
+        redirects(facts.redirects),
         enough(facts.offered),
     ]
     return tuple(check for check in found if check is not None)
@@ -124,6 +136,21 @@ def run_delay(share: float | None) -> Check | None:
     return Check("run delay", share, RUN_DELAY_VOID if verdict == "void" else RUN_DELAY_WARN, "share", verdict, why)
 
 
+def pauses(longest_ms: float | None, duration_s: float) -> Check | None:
+    """A generator that stood still stamped late whatever came meanwhile, also where it never asked for a core."""
+    if longest_ms is None:
+        return None
+    void_ms = max(PAUSE_VOID_MS, PAUSE_VOID_SHARE * duration_s * 1e3)
+    verdict = _graded(longest_ms, PAUSE_WARN_MS, void_ms)
+    why = f"The longest pause of the load generator was {longest_ms:.0f} ms"
+    why += (
+        ": its clock readings are on time."
+        if verdict == "pass"
+        else ", and what was answered meanwhile seems that much slower. Close other programs and measure again."
+    )
+    return Check("pauses", longest_ms, void_ms if verdict == "void" else PAUSE_WARN_MS, "ms", verdict, why)
+
+
 def foreign_load(cores: float | None) -> Check | None:
     """CPU used by processes that are neither the server, nor the generator, nor the program that asked."""
     if cores is None:
@@ -165,6 +192,18 @@ def outcomes(total: int, offered: int) -> Check:
     why = f"{total} outcomes for {offered} requests"
     why += ": nothing was dropped in silence." if fine else ": requests were lost in counting. Please report this."
     return Check("outcomes", total, offered, "requests", "pass" if fine else "void", why)
+
+
+def warmed_up(unanswered: int | None, users: int, longer_s: float) -> Check | None:
+    """Closed model: before the window every user had an answer, so the server has taken up every connection."""
+    if unanswered is None:
+        return None
+    if not unanswered:
+        why = "Every user had an answer before the measured time began."
+    else:
+        why = f"{unanswered} of {users} users had no answer yet when the measured time began: the server was still "
+        why += f"taking up connections. Use a longer warm-up (about {longer_s:g} s), or fewer users."
+    return Check("warm-up", unanswered, 0, "users", "warn" if unanswered else "pass", why)
 
 
 def steady(slices: Sequence[float]) -> Check | None:
@@ -226,6 +265,24 @@ def identity(facts: Facts) -> list[Check]:
         why = f"{facts.workers_lost} worker(s) ended during the run; see the server's log for the reason."
         found.append(Check("workers", facts.workers_lost, 0, "workers", "warn", why))
     return found
+
+
+def stopped_worker(stopped_s: Mapping[int, float]) -> Check | None:
+    """A process of the server that a signal had stopped: alive by every other sign, and answering nobody."""
+    if not stopped_s:
+        return None
+    pid, longest_s = max(stopped_s.items(), key=lambda item: item[1])
+    why = f"Process {pid} of the server was stopped (SIGSTOP or Ctrl-Z) for about {longest_s:.1f} s of the run. "
+    why += f"Let it go on with `kill -CONT {pid}`, or relaunch the server."
+    return Check("stopped worker", longest_s, 0, "s", "warn", why)
+
+
+def redirects(count: int) -> Check | None:
+    """An answer that points elsewhere is quickly given, and is not the work that was to be measured."""
+    if not count:
+        return None
+    why = f"{count} answers point elsewhere (status 3xx). Redirects are not followed: use the final address."
+    return Check("redirects", count, 0, "answers", "warn", why)
 
 
 def server_count(facts: Facts) -> Check | None:

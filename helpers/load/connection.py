@@ -52,17 +52,19 @@ class Shared:
     recorder: Recorder
     launch: bytes | None  # id of the launch under test, None where the server is not instrumented
     expect_body: bytes | None
+    new_connections: bool = False  # none is used for a second request
     model: Model = field(init=False)
     workers: dict[bytes, int] = field(default_factory=dict)  # pid as sent -> index in the records
     tasks: set["asyncio.Task[None]"] = field(default_factory=set)
     errors: "Counter[str]" = field(default_factory=Counter)
+    redirects: int = 0  # answers that point elsewhere
 
 
 class Connection(asyncio.Protocol):
     """One TCP connection, used for one request after another; `usable` until either side ends it."""
 
     __slots__ = (
-        "_feed", "_parser", "_send", "_shared", "_task", "_transport", "body", "first_ns", "flags", "head",
+        "_feed", "_parser", "_recv", "_send", "_shared", "_task", "_transport", "body", "first_ns", "flags", "head",
         "index", "intended_ns", "keep", "messages", "sent_ns", "served", "status", "usable",
     )  # fmt: skip
 
@@ -102,9 +104,10 @@ class Connection(asyncio.Protocol):
             await loop.sock_connect(sock, address)
             # a socket of our own: the loop's transports would send only at the end of their round
             self._send: Callable[[bytes], int] = sock.send
+            self._recv = sock.recv
             await loop.create_connection(lambda: self, sock=sock)
         except asyncio.CancelledError:
-            if sock is not None and self._transport is None:
+            if sock is not None and not hasattr(self, "_feed"):  # else it is the transport's, which closes it
                 sock.close()
             raise
         except OSError as error:
@@ -122,14 +125,18 @@ class Connection(asyncio.Protocol):
         self._feed: Callable[[bytes], None] = self._parser.feed_data
         self.usable = True
         if self.intended_ns:
-            self.flags = FLAG_FRESH
-            self._write()
+            self.flags |= FLAG_FRESH
+            if spoken_to(self._recv):
+                self._fail(PROTOCOL, clock_ns())
+            else:
+                self._write()
 
     # ------------------------------------------------------------------------------------------------ sending
 
-    def request(self, intended_ns: int) -> None:
+    def request(self, intended_ns: int, flags: int = 0) -> None:
         """Send the request now, or as soon as the connection is open."""
         self.intended_ns = intended_ns
+        self.flags = flags
         if self.usable:
             self._write()
 
@@ -153,6 +160,7 @@ class Connection(asyncio.Protocol):
         now_ns = clock_ns()
         if not self.first_ns:
             if not self.intended_ns:  # an answer to no question, or one that came too late
+                self._shared.errors["answer to no request"] += 1
                 self.close()
                 return
             self.first_ns = now_ns
@@ -184,6 +192,8 @@ class Connection(asyncio.Protocol):
         elif self.messages > 1:
             self._fail(PROTOCOL, now_ns)
             return
+        elif status >= 300:
+            shared.redirects += 1
         elif self.body is not None and bytes(self.body) != shared.expect_body:
             outcome = BODY_MISMATCH
         if self.body:
@@ -202,9 +212,9 @@ class Connection(asyncio.Protocol):
             self.intended_ns, self.sent_ns, self.first_ns, now_ns,
             handled_ns, started_ns, self.index, worker, outcome, self.flags,
         )  # fmt: skip
-        self.intended_ns = self.first_ns = self.flags = self.messages = 0
+        self.intended_ns = self.first_ns = self.messages = 0
         self.served = 1
-        if not self.keep:
+        if not self.keep or shared.new_connections:
             self.close()
         shared.model.finished(self, now_ns, outcome)
 
@@ -251,7 +261,9 @@ class Connection(asyncio.Protocol):
             self._task.cancel()
         if self._transport is not None:
             self._transport.abort()
-            self._parser = self._feed = _deaf  # parser and connection hold each other, and nobody collects here
+            # parser and transport hold the connection as it holds them, and nobody collects here
+            self._parser = self._feed = _deaf
+            self._transport = None
 
 
 class _WithBody:
@@ -265,6 +277,17 @@ class _WithBody:
     def on_body(self, piece: bytes) -> None:
         if len(self._body) < self._keep:
             self._body += piece
+
+
+def spoken_to(recv: Callable[[int, int], bytes]) -> bool:
+    """Whether the server answers before anything was asked: such an answer would be taken for the request's.
+
+    One that comes while the request is on its way cannot be told from a quick answer.
+    """
+    try:
+        return bool(recv(1, socket.MSG_PEEK))
+    except OSError:  # nothing there, as it should be; what else is wrong will be seen by the send
+        return False
 
 
 def _deaf(_data: bytes) -> None:

@@ -6,6 +6,7 @@ Records go to a file.
 """
 
 import asyncio
+import contextlib
 import gc
 import json
 import os
@@ -17,12 +18,14 @@ from typing import Any
 
 from helpers import lifeline, proc
 from helpers.load.connection import Connection, Shared
+from helpers.load.live import Live
 from helpers.load.models import REFUSED_PAUSE_S, Closed, Open
 from helpers.load.pacer import Pacer
 from helpers.load.plan import Plan
 from helpers.load.records import ABORTED, Recorder
 
 PROGRESS_EVERY_S = 0.25
+LOOK_EVERY_S = 0.01
 SWEEP_S = 0.005  # time-outs are noticed within this much
 SPARE_DESCRIPTORS = 64
 ON_FAILURE = "Check that the disk is not full, then run the test again."
@@ -82,8 +85,10 @@ def _allow_connections(connections: int) -> None:
     unlimited = hard == resource.RLIM_INFINITY
     if not unlimited and hard < wanted:
         raise CannotRun(
-            f"{connections} connections need {wanted} open files, but this system allows {hard} per process",
-            f"Use at most {max(1, hard - SPARE_DESCRIPTORS)}, or raise the hard limit (ulimit -Hn) and start again.",
+            f"{connections} connections need {wanted} open files, but this system allows {hard} per process "
+            "(the hard limit of ulimit -n)",
+            f"Use at most {max(1, hard - SPARE_DESCRIPTORS)}, or raise the limit and start again: 'nofile' in "
+            f"/etc/security/limits.conf, or a container's --ulimit nofile={wanted}.",
         )
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
@@ -97,12 +102,15 @@ class Engine:
         self._plan = plan
         self._job = job
         self._recorder = recorder
+        self._live = Live(recorder, plan.stop_if)
+        self._stop = asyncio.Event()
         self._shared = Shared(
             request=plan.request_bytes(),
             address=(plan.address, plan.port),
             recorder=recorder,
             launch=None if launch is None else launch.encode(),
             expect_body=plan.expect_body,
+            new_connections=plan.new_connections,
         )
         self._phase = "opening"
         self._timeout_ns = int(plan.timeout_s * 1e9)
@@ -112,15 +120,16 @@ class Engine:
         loop.set_exception_handler(_end_loudly)
         self._freeze_memory()
         rest_lag_ns = await self._choose_model(loop)
-        background = [loop.create_task(self._sweep()), loop.create_task(self._progress())]
+        work = (self._sweep(), self._progress(), self._live.listen_to_own_pulse())
+        background = [loop.create_task(each) for each in work]
         for task in background:
             task.add_done_callback(_end_loudly_if_failed)
         tell("opening", connections=self._plan.connections)
         await self._open()
         self._phase = "warm-up"
         self._model.start()
-        await asyncio.sleep(self._plan.warmup_s)
-        after = await self._measure(rest_lag_ns)
+        warmup_s = await self._warm_up()
+        end_ns, after = await self._measure(rest_lag_ns, warmup_s)
         self._phase = "draining"
         await self._drain()
         for task in background:
@@ -128,10 +137,13 @@ class Engine:
         self._recorder.flush()
         tell(
             "done",
+            t1_ns=end_ns,
             after=after,
             records=self._recorder.count,
             errors=dict(self._shared.errors),
             workers=self._worker_pids(),
+            redirects=self._shared.redirects,
+            **self._live.found(),
         )
 
     async def _choose_model(self, loop: asyncio.AbstractEventLoop) -> int:
@@ -147,18 +159,32 @@ class Engine:
         self._shared.model = self._model
         return rest_lag_ns
 
-    async def _measure(self, rest_lag_ns: int) -> dict[str, Any]:
+    async def _warm_up(self) -> float:
+        """As long as was asked; if nothing was, until every user had an answer (or gave up). Returns its seconds."""
+        begin_s = time.perf_counter()
+        await asyncio.sleep(self._plan.warmup_s)
+        while self._model.waiting and time.perf_counter() - begin_s < self._plan.warmup_cap_s:
+            await asyncio.sleep(LOOK_EVERY_S)
+        return time.perf_counter() - begin_s
+
+    async def _measure(self, rest_lag_ns: int, warmup_s: float) -> tuple[int, dict[str, Any]]:
         """The measured window: from a snapshot to a snapshot, and not a request is begun after its end."""
         self._phase = "measuring"
         before = self._snapshot()
+        self._live.begin(map(int, before["server_s"]))
         begin_ns = clock_ns()
-        end_ns = self._model.stop_ns = begin_ns + int(self._plan.duration_s * 1e9)
+        end_ns = begin_ns + int(self._plan.duration_s * 1e9)
+        self._model.measure(begin_ns, end_ns)
         tell(
             "window", t0_ns=begin_ns, t1_ns=end_ns, before=before, rest_lag_ns=rest_lag_ns,
-            refused_pause_s=REFUSED_PAUSE_S,
+            refused_pause_s=REFUSED_PAUSE_S, warmup_s=warmup_s, unanswered=len(self._model.waiting),
         )  # fmt: skip
-        await asyncio.sleep((end_ns - clock_ns()) / 1e9)
-        return self._snapshot()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), (end_ns - clock_ns()) / 1e9)
+            end_ns = self._model.stop_ns = min(end_ns, clock_ns())
+        self._live.end()
+        after = self._snapshot()
+        return end_ns, after
 
     def _worker_pids(self) -> dict[str, int]:
         return {pid.decode(): index for pid, index in self._shared.workers.items()}
@@ -209,7 +235,10 @@ class Engine:
                 requests=self._recorder.count,
                 failed=self._recorder.failed,
                 workers=self._worker_pids(),
+                **self._live.look(self._model.connections),
             )
+            if self._live.stopped_early is not None:
+                self._stop.set()
             await asyncio.sleep(PROGRESS_EVERY_S)
 
     async def _drain(self) -> None:
@@ -220,7 +249,9 @@ class Engine:
         now_ns = clock_ns()
         for one in self._model.connections:
             if one.intended_ns:
-                self._recorder.add(one.intended_ns, one.sent_ns, one.first_ns, now_ns, 0, 0, one.index, 0, ABORTED, 0)
+                self._recorder.add(
+                    one.intended_ns, one.sent_ns, one.first_ns, now_ns, 0, 0, one.index, 0, ABORTED, one.flags
+                )
             one.close()
 
     def _snapshot(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from helpers.load.records import OUTCOMES
+from helpers.load.records import ATTEMPT_SHIFT, OUTCOMES
 
 if TYPE_CHECKING:
     from helpers.load.result import LoadResult
@@ -27,6 +27,7 @@ def frame(result: "LoadResult") -> pd.DataFrame:
             "waiting_ms": (moments["handled"] - moments["sent"]) / 1e6,  # until the app got it
             "handling_ms": (moments["started"] - moments["handled"]) / 1e6,  # until the app began its answer
             "connection": window["connection"],
+            "attempt": (window["flags"] >> ATTEMPT_SHIFT).astype(np.int64),  # 0, and more where it was sent again
             "worker": pd.Series(pids[window["worker"]]).astype("Int64").mask(lambda pid: pid == 0),
             "outcome": pd.Categorical.from_codes(window["outcome"].astype(np.int64), categories=pd.Index(OUTCOMES)),
         }

@@ -40,8 +40,7 @@ class Latency:
     _sorted: NDArray[np.float64]
 
     def as_json(self) -> dict[str, float | dict[str, float] | None]:
-        values = {name: getattr(self, name) for name in ("p50", "p90", "p95", "p99", "max")}
-        return {name: {"at_least": v.value_ms} if isinstance(v, AtLeast) else v for name, v in values.items()}
+        return {name: as_json(getattr(self, name)) for name in ("p50", "p90", "p95", "p99", "max")}
 
     def at_most(self, quantile: float) -> float | None:
         """The quantile even from few samples (then it is the maximum), for limits rather than for reports."""
@@ -77,6 +76,11 @@ def latency(
     p50, p90, p95, p99 = (percentile(quantile) for quantile in _QUANTILES)
     mean = float(values_ms.mean()) if n else None
     return Latency(n, p50, p90, p95, p99, at(n - 1) if n else None, mean, np.concatenate([known, bounds]))
+
+
+def as_json(value: Milliseconds) -> float | dict[str, float] | None:
+    """The value as it stands in JSON."""
+    return {"at_least": value.value_ms} if isinstance(value, AtLeast) else value
 
 
 def shown(value: Milliseconds) -> str:

@@ -1,9 +1,10 @@
 """When requests start: the closed model (users who wait for each answer) and the open one (arrivals at a rate)."""
 
 import asyncio
+import math
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from time import perf_counter_ns as clock_ns
 
 from helpers.load.connection import Connection, Shared
@@ -22,8 +23,10 @@ class Closed:
     def __init__(self, shared: Shared, plan: Plan) -> None:
         self._shared = shared
         self._think_s = plan.think_s
+        self._retry = plan.retry
         self.stop_ns = FOREVER_NS
         self.connections: list[Connection] = []
+        self.waiting = set(range(plan.connections))  # users none of whose requests has come to an end yet
 
     def opened(self, connection: Connection) -> None:
         """Called as each connection is being opened: its user's first request goes out when it is."""
@@ -32,24 +35,34 @@ class Closed:
     def start(self) -> None:
         """The users started one by one as they were connected."""
 
+    def measure(self, begin_ns: int, end_ns: int) -> None:
+        self.stop_ns = end_ns
+
     def finished(self, connection: Connection, done_ns: int, outcome: int) -> None:
+        if self.waiting:
+            self.waiting.discard(connection.index)
         if done_ns >= self.stop_ns:
             return
+        flags = 0
         pause_s = REFUSED_PAUSE_S if outcome == REFUSED else self._think_s
+        if outcome and self._retry is not None:
+            flags = self._retry.flags_of_next(connection.flags, outcome)
+            pause_s = self._retry.after_s if flags else pause_s
         if pause_s:
-            asyncio.get_running_loop().call_later(pause_s, self._next, connection, done_ns + int(pause_s * 1e9))
+            next_ns = done_ns + int(pause_s * 1e9)
+            asyncio.get_running_loop().call_later(pause_s, self._next, connection, next_ns, flags)
         elif connection.usable:
-            connection.request(done_ns)
+            connection.request(done_ns, flags)
         else:
-            self._next(connection, done_ns)
+            self._next(connection, done_ns, flags)
 
-    def _next(self, connection: Connection, intended_ns: int) -> None:
+    def _next(self, connection: Connection, intended_ns: int, flags: int) -> None:
         if intended_ns >= self.stop_ns:
             return
         if not connection.usable:
             connection = self.connections[connection.index] = Connection(self._shared, connection.index)
             connection.open()
-        connection.request(intended_ns)
+        connection.request(intended_ns, flags)
 
 
 class Open:
@@ -62,23 +75,35 @@ class Open:
         assert plan.rate_per_s is not None
         self._shared = shared
         self._max_inflight = plan.max_inflight
+        self._retry = plan.retry
         self._pacer = pacer
-        self._offset_ns = _offsets_ns(plan.rate_per_s, plan.arrivals, plan.seed)
+        self._stages = plan.stages or ((plan.rate_per_s, math.inf),)
+        self._arrivals, self._seed = plan.arrivals, plan.seed
         self._idle: deque[Connection] = deque()
         self._inflight: set[int] = set()
         self._free: list[int] = []
-        self._start_ns = 0
         self._next_ns = FOREVER_NS
         self.stop_ns = FOREVER_NS
         self.connections: list[Connection] = []
+        self.waiting: set[int] = set()  # connections wait for requests here, not the other way round
 
     def opened(self, connection: Connection) -> None:
         self._idle.append(connection)
 
     def start(self) -> None:
-        self._start_ns = clock_ns()
-        self._next_ns = self._start_ns + self._offset_ns()
+        """Warm up at the first rate."""
         self._pacer.start(self._due)
+        self._begin(clock_ns(), self._stages[:1])
+
+    def measure(self, begin_ns: int, end_ns: int) -> None:
+        """The schedule begins with the window: the same arrivals in it, however long the warm-up was."""
+        self.stop_ns = end_ns
+        self._begin(begin_ns, self._stages)
+
+    def _begin(self, start_ns: int, stages: Sequence[tuple[float, float]]) -> None:
+        self._start_ns = start_ns
+        self._offsets_ns = offsets_ns(stages, self._arrivals, self._seed)
+        self._next_ns = start_ns + next(self._offsets_ns)
         self._pacer.wake_at(self._next_ns)
 
     def _due(self) -> None:
@@ -86,16 +111,18 @@ class Open:
             if self._next_ns >= self.stop_ns:
                 return
             self._arrive(self._next_ns)
-            self._next_ns = self._start_ns + self._offset_ns()
+            self._next_ns = self._start_ns + next(self._offsets_ns)
         self._pacer.wake_at(self._next_ns)
 
-    def _arrive(self, intended_ns: int) -> None:
+    def _arrive(self, intended_ns: int, flags: int = 0) -> None:
+        if intended_ns >= self.stop_ns:
+            return
         if len(self._inflight) >= self._max_inflight:
-            self._shared.recorder.add(intended_ns, 0, 0, clock_ns(), 0, 0, 0, 0, NOT_SENT, 0)
+            self._shared.recorder.add(intended_ns, 0, 0, clock_ns(), 0, 0, 0, 0, NOT_SENT, flags)
             return
         connection = self._connection()
         self._inflight.add(connection.index)
-        connection.request(intended_ns)
+        connection.request(intended_ns, flags)
 
     def _connection(self) -> Connection:
         while self._idle:
@@ -120,25 +147,27 @@ class Open:
             self._idle.append(connection)
         else:
             self._free.append(connection.index)
+        if outcome and self._retry is not None:
+            flags = self._retry.flags_of_next(connection.flags, outcome)
+            if flags:
+                after_s = self._retry.after_s
+                loop = asyncio.get_running_loop()
+                loop.call_later(after_s, self._arrive, done_ns + int(after_s * 1e9), flags)
 
 
-def _offsets_ns(rate_per_s: float, arrivals: str, seed: int) -> Callable[[], int]:
-    """A function that gives, call by call, the times of the arrivals after the start."""
-    if arrivals == "poisson":
-        gap = random.Random(seed).expovariate
-        at_s = 0.0
+def offsets_ns(stages: Sequence[tuple[float, float]], arrivals: str, seed: int) -> Iterator[int]:
+    """The times of the arrivals after the start, in ns, without end: the last stage goes on.
 
-        def poisson() -> int:
-            nonlocal at_s
-            at_s += gap(rate_per_s)
-            return int(at_s * 1e9)
-
-        return poisson
-    number = -1
-
-    def constant() -> int:  # from the number, not from the one before: rounding must not add up
-        nonlocal number
-        number += 1
-        return int(number * 1e9 / rate_per_s)
-
-    return constant
+    From the number of arrivals expected until then, not from the one before: rounding must not add up. Poisson
+    arrivals at a changing rate are those at rate 1, stretched (E. Cinlar, Introduction to Stochastic Processes, 1975).
+    """
+    gap = random.Random(seed).expovariate
+    poisson = arrivals == "poisson"
+    expected = gap(1.0) if poisson else 0.0
+    begin_s = before = 0.0
+    for number, (rate_per_s, length_s) in enumerate(stages, 1):
+        until = math.inf if number == len(stages) else before + rate_per_s * length_s
+        while expected < until - 1e-9:
+            yield round((begin_s + (expected - before) / rate_per_s) * 1e9)
+            expected += gap(1.0) if poisson else 1.0
+        begin_s, before = begin_s + length_s, until

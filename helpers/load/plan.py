@@ -1,30 +1,29 @@
 """What to send, how fast, for how long and to whom: checked before anything is started."""
 
-import ipaddress
 import math
-import re
-import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
-from urllib.parse import quote, urlsplit
+from typing import Any
 
-from helpers.errors import InputError, TargetError
+from helpers.errors import InputError
+from helpers.load.retry import Retry
+from helpers.load.slo import parse_slo
+from helpers.load.stages import Rate, parse_rate, stages_of
+from helpers.load.target import bracketed, resolve, split_url
+from helpers.load.values import Seconds, as_bytes, count, header_pairs, method_name, rate_per_s, seconds, whole
 
-Seconds = float | int | str  # 5, 0.5, "5s", "500ms", "1m"
-Arrivals = Literal["constant", "poisson"]
+__all__ = [
+    "MAX_DURATION_S", "MAX_RATE_PER_S", "MAX_USERS", "Plan", "Rate", "Retry", "Seconds", "at_address",
+    "make_plan", "parse_rate", "resolve", "seconds", "split_url",
+]  # fmt: skip
 
 MAX_DURATION_S = 60.0
 MAX_USERS = 5_000
 MAX_RATE_PER_S = 20_000.0
+DURATION_S = 5.0
 OPEN_APART_S = 0.010  # opened at once, all connections of a test can land on one worker
 SPREAD_S = 1.0  # above 100 connections they share this much time
-
-_UNITS_S = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "min": 60.0}
-_DURATION = re.compile(r"\s*([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*(ms|s|min|m|)\s*", re.IGNORECASE)
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_OURS = ("host", "content-length", "transfer-encoding")  # headers the engine writes itself
+LEAST_WARMUP_CAP_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,11 @@ class Plan:
     expect_body: bytes | None
     seed: int
     local: bool  # the address is this machine's own
+    stages: tuple[tuple[float, float], ...] = ()  # (per s, s) one after the other; `rate_per_s` is then their mean
+    new_connections: bool = False  # each request on a connection of its own
+    retry: Retry | None = None
+    stop_if: str | None = None  # conditions, any of which ends the run
+    warmup_extends: bool = False  # until every user was answered once, but not beyond `warmup_cap_s`
 
     @property
     def model(self) -> str:
@@ -57,25 +61,38 @@ class Plan:
 
     @property
     def url(self) -> str:
-        return f"http://{_bracketed(self.host)}:{self.port}{self.target}"
+        return f"http://{bracketed(self.host)}:{self.port}{self.target}"
 
     @property
     def connections(self) -> int:
         """How many are opened before the first measured request; the open model opens more when it needs them."""
         if self.users is not None:
             return self.users
-        assert self.rate_per_s is not None
-        return min(self.max_inflight, max(16, min(100, math.ceil(self.rate_per_s / 10))))
+        if self.new_connections:
+            return 0
+        return min(self.max_inflight, max(16, min(100, math.ceil(self.peak_per_s / 10))))
+
+    @property
+    def peak_per_s(self) -> float:
+        """The highest rate of the open model."""
+        return max((rate for rate, _length_s in self.stages), default=self.rate_per_s or 0.0)
+
+    @property
+    def warmup_cap_s(self) -> float:
+        """How long a warm-up that was not asked for may become."""
+        return max(LEAST_WARMUP_CAP_S, self.duration_s) if self.warmup_extends else self.warmup_s
 
     @property
     def apart_s(self) -> float:
         """Time between two openings of a connection."""
-        return 0.0 if self.burst else min(OPEN_APART_S, SPREAD_S / self.connections)
+        return 0.0 if self.burst else min(OPEN_APART_S, SPREAD_S / max(1, self.connections))
 
     def request_bytes(self) -> bytes:
         """The request as it goes over the wire, the same every time."""
-        lines = [f"{self.method} {self.target} HTTP/1.1", f"host: {_bracketed(self.host)}:{self.port}"]
+        lines = [f"{self.method} {self.target} HTTP/1.1", f"host: {bracketed(self.host)}:{self.port}"]
         lines += [f"{name}: {value}" for name, value in self.headers]
+        if self.new_connections and "connection" not in dict(self.headers):
+            lines.append("connection: close")  # as a client does that will not come back
         if self.body or self.method in ("POST", "PUT", "PATCH"):
             lines.append(f"content-length: {len(self.body)}")
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body
@@ -86,13 +103,15 @@ class Plan:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Plan":
-        expect = fields["expect_body"]
+        expect, retry = fields["expect_body"], fields["retry"]
         return cls(
             **fields
             | {
                 "headers": tuple((name, value) for name, value in fields["headers"]),
                 "body": fields["body"].encode("latin-1"),
                 "expect_body": None if expect is None else expect.encode("latin-1"),
+                "stages": tuple((rate, length_s) for rate, length_s in fields["stages"]),
+                "retry": None if retry is None else Retry(**retry),
             }
         )
 
@@ -101,18 +120,21 @@ def make_plan(
     url: str,
     *,
     users: int | None = None,
-    rate: float | None = None,
-    arrivals: Arrivals = "constant",
-    duration: Seconds = 5.0,
+    rate: Rate | None = None,
+    arrivals: str = "constant",
+    duration: Seconds | None = None,
     warmup: Seconds | None = None,
     timeout: Seconds = 5.0,
     burst: bool = False,
     think: Seconds = 0.0,
     max_inflight: int | None = None,
+    new_connections: bool = False,
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
     body: bytes | str | None = None,
     expect_body: bytes | str | None = None,
+    retry: Retry | None = None,
+    stop_if: str | None = None,
     seed: int = 0,
     allow_host: str | None = None,
     max_duration: Seconds = MAX_DURATION_S,
@@ -123,16 +145,21 @@ def make_plan(
     _one_model(users, rate, think)
     if arrivals not in ("constant", "poisson"):
         raise InputError(f"arrivals is {arrivals!r}", 'Use "constant" (evenly spaced) or "poisson" (random).')
+    if retry is not None and not isinstance(retry, Retry):
+        raise InputError(f"retry is {retry!r}", 'Write for example retry=Retry(times=2, after="100ms").')
+    if stop_if is not None:
+        parse_slo(stop_if)
     host, port, target = split_url(url)
     address, local = resolve(host, port, allow_host)
-    duration_s = seconds(duration, "duration", at_most=seconds(max_duration, "max_duration"), raise_with="max_duration")
+    mean_per_s, stages = _rate(rate, max_rate, seconds(max_duration, "max_duration"))
+    duration_s = _duration(duration, stages, seconds(max_duration, "max_duration"))
     return Plan(
         host=host,
         port=port,
         target=target,
         address=address,
-        users=None if users is None else _count(users, "users", max_users, raise_with="max_users"),
-        rate_per_s=None if rate is None else _rate(rate, max_rate),
+        users=None if users is None else count(users, "users", max_users, raise_with="max_users"),
+        rate_per_s=mean_per_s,
         arrivals=arrivals,
         duration_s=duration_s,
         # at least a few rounds of waiting for answers, and short beside what is measured
@@ -140,13 +167,18 @@ def make_plan(
         timeout_s=seconds(timeout, "timeout", at_most=600.0),
         think_s=seconds(think, "think", zero=True),
         burst=bool(burst),
-        max_inflight=1_000 if max_inflight is None else _count(max_inflight, "max_inflight", max_users, "max_users"),
-        method=_method(method),
-        headers=_headers(headers or {}),
-        body=_bytes(body or b"", "body"),
-        expect_body=None if expect_body is None else _bytes(expect_body, "expect_body"),
-        seed=_whole(seed, "seed"),
+        max_inflight=1_000 if max_inflight is None else count(max_inflight, "max_inflight", max_users, "max_users"),
+        method=method_name(method),
+        headers=header_pairs(headers or {}),
+        body=as_bytes(body or b"", "body"),
+        expect_body=None if expect_body is None else as_bytes(expect_body, "expect_body"),
+        seed=whole(seed, "seed"),
         local=local,
+        stages=stages,
+        new_connections=bool(new_connections),
+        retry=retry,
+        stop_if=stop_if,
+        warmup_extends=warmup is None and users is not None,
     )
 
 
@@ -155,78 +187,7 @@ def at_address(plan: Plan, address: str) -> Plan:
     return replace(plan, address=address)
 
 
-def seconds(
-    value: Seconds, name: str, *, zero: bool = False, at_most: float = 3_600.0, raise_with: str | None = None
-) -> float:
-    """Seconds from 5, 0.5, "5s", "500ms" or "1m"; InputError when it is no duration or out of range."""
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if match:
-        number = float(match[1]) * _UNITS_S[match[2].lower()]
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        number = float(value)
-    else:
-        raise InputError(f"{name} is {value!r}, no duration", 'Write seconds, or text such as "5s" or "500ms".')
-    if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
-        least = "0 or more" if zero else "more than 0"
-        raise InputError(f"{name} is {value!r}", f'It must be {least} seconds, for example "5s".')
-    if number > at_most:
-        more = f", or raise the limit with {raise_with}=..." if raise_with else ""
-        raise InputError(f"{name} is {value!r}, more than {at_most:g} s", f"Use at most {at_most:g} s{more}.")
-    return number
-
-
-def split_url(url: str) -> tuple[str, int, str]:
-    """Host, port and target (path and query) of an http URL; InputError when it is none."""
-    example = "Write it like http://127.0.0.1:5012/cpu"
-    if not isinstance(url, str) or not url.strip():
-        raise InputError(f"the URL is {url!r}", f"{example}.")
-    if any(character.isspace() or not character.isprintable() for character in url):
-        raise InputError(f"the URL {url!r} contains a space or a control character", f"{example}; a space is %20.")
-    if "://" not in url:
-        raise InputError(f"the URL {url!r} does not say http://", f"Write http://{url.lstrip('/')}.")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise InputError(f"the URL {url!r} is malformed: {error}", f"{example}.") from None
-    if parts.scheme == "https":
-        raise InputError(
-            f"the URL {url!r} says https, but load is sent as plain http",
-            "Write http:// and the port on which the server itself listens (uvicorn speaks http).",
-        )
-    if parts.scheme != "http" or not parts.hostname:
-        raise InputError(f"the URL {url!r} is no http address with a host", f"{example}.")
-    if parts.username is not None:
-        raise InputError("the URL contains a user name", 'Send it as headers={"authorization": ...} instead.')
-    if port == 0:
-        raise InputError(f"the URL {url!r} has port 0", f"{example}, with the port the server listens on.")
-    target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
-    if parts.query:
-        target += "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._?[]")
-    return parts.hostname, port or 80, target
-
-
-def resolve(host: str, port: int, allow_host: str | None) -> tuple[str, bool]:
-    """The address to load and whether it is this machine's own; TargetError when that may not be loaded."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise TargetError(
-            f"the host {host!r} cannot be resolved ({error})", "Check its spelling; a server here is 127.0.0.1."
-        ) from None
-    addresses = [str(entry[4][0]) for entry in found]
-    foreign = [address for address in addresses if not ipaddress.ip_address(address.partition("%")[0]).is_loopback]
-    if foreign and allow_host != host:
-        raise TargetError(
-            f"{host} is not this machine: it resolves to {foreign[0]}",
-            "A load test slows down or stops whatever it hits, so only loopback addresses are loaded. "
-            f'If that server is yours and may be loaded, say so with allow_host="{host}".',
-        )
-    # most servers bind 127.0.0.1 alone, also where "localhost" means ::1 first
-    return min(addresses, key=lambda address: ":" in address), not foreign
-
-
-def _one_model(users: int | None, rate: float | None, think: Seconds) -> None:
+def _one_model(users: int | None, rate: Rate | None, think: Seconds) -> None:
     if users is not None and rate is not None:
         raise InputError(
             "users and rate are both given",
@@ -237,64 +198,29 @@ def _one_model(users: int | None, rate: float | None, think: Seconds) -> None:
             "neither users nor rate is given",
             "Say users=16 for 16 users who wait for each answer, or rate=50 for 50 requests per second.",
         )
-    if users is None and think:
+    if users is None and seconds(think, "think", zero=True):
         raise InputError(f"think is {think!r}, but at a rate nobody waits", "Leave think out, or use users=N.")
 
 
-def _whole(value: int, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InputError(f"{name} is {value!r}, which is no whole number", f"Write a number such as {name}=16.")
-    return value
+def _rate(
+    rate: Rate | None, max_rate: float, max_duration_s: float
+) -> tuple[float | None, tuple[tuple[float, float], ...]]:
+    """The rate (of stages: their mean) and the stages."""
+    given = parse_rate(rate) if isinstance(rate, str) else rate
+    if given is None:
+        return None, ()
+    if isinstance(given, list | tuple):
+        stages = stages_of(given, max_rate, max_duration_s)
+        return sum(rate * length_s for rate, length_s in stages) / sum(length_s for _rate, length_s in stages), stages
+    return rate_per_s(given, max_rate), ()  # type: ignore[arg-type]
 
 
-def _count(value: int, name: str, at_most: int, raise_with: str) -> int:
-    if _whole(value, name) < 1:
-        raise InputError(f"{name} is {value}", f"Use at least 1, for example {name}=16.")
-    if value > at_most:
+def _duration(duration: Seconds | None, stages: tuple[tuple[float, float], ...], max_duration_s: float) -> float:
+    if not stages:
+        given = DURATION_S if duration is None else duration
+        return seconds(given, "duration", at_most=max_duration_s, raise_with="max_duration")
+    if duration is not None:
         raise InputError(
-            f"{name} is {value}, more than {at_most}",
-            f"Each is an open connection. Use at most {at_most}, or raise the limit with {raise_with}=...",
+            f"duration is {duration!r}, but the stages of rate say how long they take", "Leave duration out."
         )
-    return value
-
-
-def _rate(value: float, at_most: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError(f"rate is {value!r}, which is no number", "Write requests per second, for example rate=50.")
-    if value <= 0:
-        raise InputError(f"rate is {value}", "It must be more than 0 requests per second, for example rate=50.")
-    if value > at_most:
-        raise InputError(
-            f"rate is {value:g}, more than {at_most:g} per second",
-            f"Use at most {at_most:g}, or raise the limit with max_rate=...",
-        )
-    return float(value)
-
-
-def _method(method: str) -> str:
-    if not isinstance(method, str) or method.upper() not in _METHODS:
-        raise InputError(f"method is {method!r}", f"Use one of {', '.join(_METHODS)}.")
-    return method.upper()
-
-
-def _headers(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    for name, value in headers.items():
-        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
-            raise InputError(f"{name!r} is no name of a header", 'Write headers={"accept": "application/json"}.')
-        if name.lower() in _OURS:
-            raise InputError(f"the header {name!r} is written by the engine itself", "Leave it out of headers.")
-        if not isinstance(value, str) or not value.isprintable() or not value.isascii():
-            raise InputError(f"the header {name!r} has the value {value!r}", "Use printable ASCII text.")
-    return tuple((name.lower(), value) for name, value in headers.items())
-
-
-def _bytes(value: bytes | str, name: str) -> bytes:
-    if isinstance(value, str):
-        return value.encode()
-    if not isinstance(value, bytes):
-        raise InputError(f"{name} is a {type(value).__name__}", "Give bytes or text.")
-    return value
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+    return sum(length_s for _rate, length_s in stages)

@@ -19,6 +19,10 @@ class Progress:
     total_s: float  # without the draining, whose length depends on the server
     requests: int
     failed: int
+    per_s: float = 0.0  # this and the following: of the last second
+    in_flight: int = 0
+    p95_ms: float | None = None  # None where no request came to an end
+    error_ratio: float | None = None
 
 
 Watcher = Callable[[Progress], None]
@@ -34,10 +38,14 @@ def watching(plan: Plan, bar: bool, on_progress: Watcher | None) -> Iterator[Cal
         watchers += [on_progress] if on_progress else []
 
         def watch(event: dict[str, Any]) -> None:
+            nonlocal total_s
+            elapsed_s = time.monotonic() - begin_s
+            if event["event"] == "window":  # the warm-up may have taken longer than planned
+                total_s = elapsed_s + plan.duration_s
             if event["event"] != "progress":
                 return
-            elapsed_s = time.monotonic() - begin_s
-            now = Progress(event["phase"], elapsed_s, total_s, event["requests"], event["failed"])
+            live = {name: event[name] for name in ("requests", "failed", "per_s", "in_flight", "p95_ms", "error_ratio")}
+            now = Progress(event["phase"], elapsed_s, total_s, **live)
             for watcher in watchers:
                 watcher(now)
 
@@ -46,13 +54,25 @@ def watching(plan: Plan, bar: bool, on_progress: Watcher | None) -> Iterator[Cal
 
 @contextlib.contextmanager
 def _bar(plan: Plan, total_s: float) -> Iterator[Watcher]:
-    load = f"{plan.rate_per_s:g}/s" if plan.users is None else f"{plan.users} user{'s' if plan.users > 1 else ''}"
+    load = f"{plan.rate_per_s:.4g}/s" if plan.users is None else f"{plan.users} user{'s' if plan.users > 1 else ''}"
     layout = "{desc} |{bar}| {n:.1f}/{total:.1f} s{postfix}"
     with bar_class()(total=total_s, desc=load, bar_format=layout, leave=False) as bar:
 
         def show(now: Progress) -> None:
-            failed = f", {now.failed} failed" if now.failed else ""
-            bar.set_postfix_str(f"{now.phase}, {now.requests} requests{failed}", refresh=False)
-            bar.update(min(now.elapsed_s, total_s) - bar.n)
+            if bar.total != now.total_s:
+                bar.reset(now.total_s)  # a widget does not look at `total` again by itself
+            bar.n = min(now.elapsed_s, now.total_s)
+            bar.set_postfix_str(live_line(now))  # redraws: the engine tells four times a second
 
         yield show
+
+
+def live_line(now: Progress) -> str:
+    """The last second in words: phase, rate, requests in flight, p95, errors."""
+    p95 = "p95 -" if now.p95_ms is None else f"p95 {now.p95_ms:.3g} ms" if now.p95_ms < 1000 else _seconds(now.p95_ms)
+    errors = f"{now.error_ratio or 0:.0%} errors"
+    return f"{now.phase}, {now.per_s:.0f}/s, {now.in_flight} in flight, {p95}, {errors}"
+
+
+def _seconds(milliseconds: float) -> str:
+    return f"p95 {milliseconds / 1e3:.3g} s"

@@ -4,6 +4,7 @@ Kept apart from both, so that the engine never imports numpy and the reader neve
 """
 
 import struct
+from collections import deque
 from io import FileIO
 
 # intended, sent, first byte, done, handled, started (ns of the machine-wide monotonic clock, 0: did not happen),
@@ -40,8 +41,14 @@ OUTCOMES = (
 
 FLAG_FRESH = 1  # the request had to wait for its connection to open
 FLAG_FOREIGN = 2  # answered by another launch of the server than the one that was asked before the run
+FLAG_RETRY = 4  # not the first attempt; which one it is (1, 2, ...) stands in the upper four bits
+ATTEMPT_SHIFT = 4
 
 _CHUNK_RECORDS = 2048
+_TIMES = struct.Struct("<qqqq")
+_OUTCOME_AT = 54
+_SAMPLED = 128  # of a chunk: enough for a live view, at a hundredth of what the requests themselves cost
+_REMEMBERED = 8192
 
 
 class Recorder:
@@ -55,6 +62,7 @@ class Recorder:
         self._end = len(self._chunk)
         self._written = 0
         self.failed = 0
+        self.recent: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)  # (done, response) of a sample, ns
 
     @property
     def count(self) -> int:
@@ -85,6 +93,14 @@ class Recorder:
             self.flush()
 
     def flush(self) -> None:
+        self._remember()
         self._file.write(memoryview(self._chunk)[: self._at])
         self._written += self._at // LAYOUT.size
         self._at = 0
+
+    def _remember(self) -> None:
+        stride = LAYOUT.size * max(1, self._at // LAYOUT.size // _SAMPLED)
+        for at in range(0, self._at, stride):
+            if self._chunk[at + _OUTCOME_AT] != NOT_SENT:
+                intended_ns, _sent_ns, _first_ns, done_ns = _TIMES.unpack_from(self._chunk, at)
+                self.recent.append((done_ns, done_ns - intended_ns))

@@ -9,22 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.load import show
-from helpers.load.checks import TREND_SLICES, Check, Facts, Verdict, check_all, worst
+from helpers.load.checks import Check, Verdict, check_all, worst
 from helpers.load.cpu import CpuSplit, Snapshot, split
+from helpers.load.facts import facts, gave_up
 from helpers.load.latency import AtLeast, Latency, latency
 from helpers.load.launch import Launch
+from helpers.load.observed import Observed
+from helpers.load.phases import stage_rows, stages_as_json
 from helpers.load.plan import Plan
 from helpers.load.records import (
     ABORTED,
-    BODY_MISMATCH,
     CONNECT_TIMEOUT,
     FIELDS,
-    FLAG_FOREIGN,
     FLAG_FRESH,
+    FLAG_RETRY,
     NOT_SENT,
     OK,
     OUTCOMES,
-    REFUSED,
     TIMEOUT,
 )
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 SCHEMA = 1
 RECORD = np.dtype(FIELDS)
 Records = NDArray[np.void]
-_ANSWERED_UP_TO = BODY_MISMATCH  # the outcomes up to this one are answers of the server
 _CENSORED = (TIMEOUT, CONNECT_TIMEOUT, ABORTED)
 
 
@@ -55,12 +55,23 @@ class LoadResult:
     refused_pause_s: float = 0.0
     incomplete: str | None = None  # why the run ended early
     errors: Mapping[str, int] = field(default_factory=dict)  # of opening connections, by name
+    observed: Observed = field(default_factory=Observed)
 
     # ------------------------------------------------------------------------------------------- what was measured
 
     @property
+    def stopped_early(self) -> str | None:
+        """The condition of `stop_if` that came true, and with what value; None when the run went to its end."""
+        return self.observed.stopped_early
+
+    @property
     def duration_s(self) -> float:
         return (self.t1_ns - self.t0_ns) / 1e9
+
+    @property
+    def warmup_s(self) -> float:
+        """The warm-up as it was; one that was not asked for goes on until every user was answered once."""
+        return self.plan.warmup_s if self.observed.warmup_s is None else self.observed.warmup_s
 
     @cached_property
     def window(self) -> Records:
@@ -89,11 +100,22 @@ class LoadResult:
         return 1 - self.ok / self.requests if self.requests else 0.0
 
     @property
+    def retries(self) -> int:
+        """Attempts in the window after the first ones; every attempt counts as a request."""
+        return int(np.count_nonzero(self.window["flags"] & FLAG_RETRY))
+
+    @property
+    def gave_up(self) -> int:
+        """Requests whose last attempt failed; those that the end of the run kept from another one are left out."""
+        return gave_up(self)
+
+    @property
     def offered_per_s(self) -> float:
         return self.requests / self.duration_s
 
     @cached_property
-    def _finished_ok(self) -> NDArray[np.int64]:
+    def finished_ok_ns(self) -> NDArray[np.int64]:
+        """When the successful answers of the window came, wherever their requests had started."""
         done = self.records["done_ns"][self.records["outcome"] == OK]
         finished: NDArray[np.int64] = done[(done >= self.t0_ns) & (done < self.t1_ns)]
         return finished
@@ -101,12 +123,12 @@ class LoadResult:
     @property
     def achieved_per_s(self) -> float:
         """Successful answers that came within the window, per second."""
-        return len(self._finished_ok) / self.duration_s
+        return len(self.finished_ok_ns) / self.duration_s
 
     @cached_property
     def response(self) -> Latency:
         """From the intended start to the end of the answer: all requests sent; time-outs count as "at least"."""
-        return self._latency(self.window[self.window["outcome"] != NOT_SENT], "intended_ns")
+        return self.response_of(self.window)
 
     @cached_property
     def ok_response(self) -> Latency:
@@ -120,9 +142,17 @@ class LoadResult:
 
     @cached_property
     def lag(self) -> Latency:
-        """How late requests left on connections that were open already: the load generator's own lateness."""
-        chosen = self.window[(self.window["sent_ns"] > 0) & (self.window["flags"] & FLAG_FRESH == 0)]
+        """How late requests left on connections that were open already: the load generator's own lateness.
+
+        Without those that are sent again, whose pause is kept to the millisecond only.
+        """
+        on_time = (self.window["sent_ns"] > 0) & (self.window["flags"] & (FLAG_FRESH | FLAG_RETRY) == 0)
+        chosen = self.window[on_time]
         return latency((chosen["sent_ns"] - chosen["intended_ns"]) / 1e6)
+
+    def response_of(self, chosen: Records) -> Latency:
+        """The response times of some of the records."""
+        return self._latency(chosen[chosen["outcome"] != NOT_SENT], "intended_ns")
 
     def _latency(self, chosen: Records, since: str) -> Latency:
         censored = np.isin(chosen["outcome"], _CENSORED)
@@ -185,7 +215,7 @@ class LoadResult:
 
     @cached_property
     def checks(self) -> tuple[Check, ...]:
-        return check_all(self._facts())
+        return check_all(facts(self))
 
     @property
     def verdict(self) -> Verdict:
@@ -196,52 +226,6 @@ class LoadResult:
         """Why the verdict is not "pass", the worst first."""
         return [check.why for verdict in ("void", "warn") for check in self.checks if check.verdict == verdict]
 
-    def _facts(self) -> Facts:
-        records, cpu = self.records, self.cpu
-        before, after = self.launch_before, self.launch_after
-        lag_p99 = self.lag.at_most(0.99) if self.plan.model == "open" else None
-        return Facts(
-            engine_cores=cpu.generator if cpu else None,
-            run_delay_share=cpu.run_delay_share if cpu else None,
-            # what a process that ended had used counts as others', and cannot be told from theirs
-            foreign_cores=cpu.others if cpu and self.plan.local and not cpu.server_gone else None,
-            little=self._little() if self.plan.users is not None and self.incomplete is None else None,
-            lag_p99_ms=lag_p99,
-            rest_lag_ms=self.rest_lag_ms,
-            offered=self.requests,
-            outcomes_total=sum(self.outcomes.values()),
-            slices=self._slices(),
-            share=self.worker_answers,
-            instrumented=before is not None,
-            foreign_answers=int(np.count_nonzero(records["flags"] & FLAG_FOREIGN)),
-            same_launch=None if after is None or before is None else after.id == before.id,
-            workers_lost=len(before.serving - after.serving) if before and after and before.id == after.id else 0,
-            answered=int(np.count_nonzero(records["outcome"] <= _ANSWERED_UP_TO)),
-            sent=int(np.count_nonzero(records["sent_ns"])),
-            finished_most=after.finished - before.finished if before and after else None,
-            finished_least=after.finished - before.started if before and after else None,
-            incomplete=self.incomplete,
-        )
-
-    def _little(self) -> float:
-        """Time that requests and thinking take up within the window, in users, divided by the users."""
-        assert self.plan.users is not None
-        records = self.records
-        pause_ns = np.where(records["outcome"] == REFUSED, self.refused_pause_s, self.plan.think_s) * 1e9
-        begin = np.maximum(records["intended_ns"], self.t0_ns)
-        end = np.minimum(records["done_ns"] + pause_ns, self.t1_ns)
-        return float(np.maximum(0, end - begin).sum() / (self.t1_ns - self.t0_ns) / self.plan.users)
-
-    def _slices(self) -> list[float]:
-        """Throughput (closed) or mean response (open) in equal parts of the window."""
-        edges = np.linspace(self.t0_ns, self.t1_ns, TREND_SLICES + 1)
-        if self.plan.model == "closed":
-            return [float(count) for count in np.histogram(self._finished_ok, edges)[0]]
-        chosen = self.window[self.window["outcome"] != NOT_SENT]
-        counts = np.histogram(chosen["intended_ns"], edges)[0]
-        sums = np.histogram(chosen["intended_ns"], edges, weights=chosen["done_ns"] - chosen["intended_ns"])[0]
-        return [float(value) for value in sums / np.maximum(1, counts) / 1e6]
-
     # ------------------------------------------------------------------------------------------- ways to look at it
 
     def frame(self) -> "pd.DataFrame":
@@ -249,6 +233,12 @@ class LoadResult:
         from helpers.load.frame import frame
 
         return frame(self)
+
+    def stages(self) -> "pd.DataFrame":
+        """A row per stage of the rate (a single one where it did not change): seconds, answers per second, ms."""
+        import pandas as pd
+
+        return pd.DataFrame(stage_rows(self))
 
     def summary(self) -> dict[str, Any]:
         """The result as plain JSON values; the contract of `load --json`."""
@@ -272,10 +262,19 @@ class LoadResult:
             "url": self.plan.url,
             "users": self.plan.users,
             "rate_per_s": self.plan.rate_per_s,
+            "arrivals": None if self.plan.model == "closed" else self.plan.arrivals,
+            "think_s": self.plan.think_s,
+            "method": self.plan.method,
             "duration_s": self.duration_s,
-            "warmup_s": self.plan.warmup_s,
+            "stages": stages_as_json(self),
+            "retries": self.retries,
+            "gave_up": self.gave_up,
+            "stopped_early": self.stopped_early,
+            "incomplete": self.incomplete,
+            "warmup_s": self.warmup_s,
             "timeout_s": self.plan.timeout_s,
             "burst": self.plan.burst,
+            "new_connections": self.plan.new_connections,
             "cpu_cores": self.cpu.as_json() if self.cpu else None,
             "server": dict(self.launch_before.about) if self.launch_before else None,
         }

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 from helpers import proc
 from helpers.errors import EngineError
 from helpers.load.launch import Launch, probe, read_launch
-from helpers.load.plan import MAX_DURATION_S, MAX_RATE_PER_S, MAX_USERS, Arrivals, Plan, Seconds, make_plan
+from helpers.load.observed import observed
+from helpers.load.plan import MAX_DURATION_S, MAX_RATE_PER_S, MAX_USERS, Plan, Rate, Retry, Seconds, make_plan
 from helpers.load.process import Cancelled, Job, Report, run_engine
 from helpers.load.progress import Progress, watching
 
 if TYPE_CHECKING:
     from helpers.load.result import LoadResult
 
-__all__ = ["Cancelled", "EngineStopped", "Progress", "load_test"]
+__all__ = ["Cancelled", "EngineStopped", "Progress", "Retry", "load_test"]
 
 
 class EngineStopped(EngineError):
@@ -31,18 +32,21 @@ def load_test(
     url: str,
     *,
     users: int | None = None,
-    rate: float | None = None,
-    arrivals: Arrivals = "constant",
-    duration: Seconds = 5.0,
+    rate: Rate | None = None,
+    arrivals: str = "constant",
+    duration: Seconds | None = None,
     warmup: Seconds | None = None,
     timeout: Seconds = 5.0,
     burst: bool = False,
     think: Seconds = 0.0,
     max_inflight: int | None = None,
+    new_connections: bool = False,
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
     body: bytes | str | None = None,
     expect_body: bytes | str | None = None,
+    retry: Retry | None = None,
+    stop_if: str | None = None,
     seed: int = 0,
     allow_host: str | None = None,
     max_duration: Seconds = MAX_DURATION_S,
@@ -54,17 +58,23 @@ def load_test(
 ) -> "LoadResult":
     """Send load to `url` and measure every request: `users` who wait for each answer, or `rate` requests per second.
 
-    Durations are seconds or text such as "500ms". The connections open 10 ms apart (above 100 of them: spread over a
-    second) unless `burst`; then comes the warm-up (default: a tenth of the duration, 0.5 to 2 s), which is not
-    measured. Only this machine's own addresses are loaded, unless `allow_host` names the other one.
+    Durations are seconds or text such as "500ms" (default: 5 s). `rate` may also be stages one after the other,
+    [(20, "5s"), (80, "5s")], which say the duration themselves; `arrivals` are "constant" or "poisson". The
+    connections open 10 ms apart (above 100 of them: spread over a second) unless `burst`; then comes the warm-up,
+    which is not measured: by default a tenth of the duration, 0.5 to 2 s, with `users` until each had an answer, but
+    at most as long as the duration (or 3 s). `new_connections`: each request on a connection of its own, and opening
+    it is part of its response time. `retry`: what is sent again after a failure; every attempt counts as a request.
+    `stop_if`: conditions in the words of an SLO ("errors>50%", "p95>2s"), any of which ends the run when it holds
+    for the last second. Only this machine's own addresses are loaded, unless `allow_host` names the other one.
 
     Raises InputError for a value that cannot be used, TargetError for an address that cannot be measured,
     EngineError when the engine ends early (`.partial` then holds what it measured), Cancelled after `cancel.set()`.
     """
     plan = make_plan(
         url, users=users, rate=rate, arrivals=arrivals, duration=duration, warmup=warmup, timeout=timeout, burst=burst,
-        think=think, max_inflight=max_inflight, method=method, headers=headers, body=body, expect_body=expect_body,
-        seed=seed, allow_host=allow_host, max_duration=max_duration, max_users=max_users, max_rate=max_rate,
+        think=think, max_inflight=max_inflight, new_connections=new_connections, method=method, headers=headers,
+        body=body, expect_body=expect_body, retry=retry, stop_if=stop_if, seed=seed, allow_host=allow_host,
+        max_duration=max_duration, max_users=max_users, max_rate=max_rate,
     )  # fmt: skip
     probe(plan)
     launch = read_launch(plan)
@@ -98,7 +108,7 @@ def _result(report: Report, job: Job, launch: Launch | None) -> "LoadResult | No
     records = np.fromfile(job.records, dtype=RECORD, count=job.records.stat().st_size // RECORD.itemsize)
     answered = int(np.count_nonzero(records["outcome"] <= OUTCOMES.index("body_mismatch")))
     window, done = report.window, report.done
-    end_ns = window["t1_ns"]
+    end_ns = done["t1_ns"] if done else window["t1_ns"]
     if done is None and len(records):  # it broke off: nothing is known of the rest of the window
         end_ns = max(window["t0_ns"] + 1, min(end_ns, int(records["done_ns"].max())))
     return LoadResult(
@@ -115,4 +125,5 @@ def _result(report: Report, job: Job, launch: Launch | None) -> "LoadResult | No
         refused_pause_s=window["refused_pause_s"],
         incomplete=report.failure,
         errors=done["errors"] if done else {},
+        observed=observed(window, done),
     )

@@ -1,11 +1,13 @@
 """How a load test's result reads, as text and as HTML. A void run shows its reason and no number."""
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from helpers.load.latency import Latency, shown
+from helpers.load.phases import stage_rows
 
 if TYPE_CHECKING:
+    from helpers.load.plan import Plan
     from helpers.load.result import LoadResult
 
 _SAYS = {
@@ -18,9 +20,9 @@ _SAYS = {
 def rows(result: "LoadResult") -> list[tuple[str, str]]:
     """The table's lines: what, and how much."""
     plan = result.plan
-    window = f"{result.duration_s:g} s measured, after {plan.warmup_s:g} s of warm-up"
-    load = f"{plan.rate_per_s:g} requests/s" if plan.users is None else _users(plan.users)
-    lines = [("load", f"{load}; {window}")]
+    lines = [("load", f"{_load(plan)}; {_window(result)}")]
+    if result.stopped_early:
+        lines.append(("stopped early", result.stopped_early))
     if result.verdict == "void":
         return lines
     lines += [
@@ -28,11 +30,15 @@ def rows(result: "LoadResult") -> list[tuple[str, str]]:
         ("errors", _errors(result)),
         ("response time", _latency(result.response)),
     ]
+    if plan.retry is not None:
+        lines.append(("sent again", f"{result.retries} attempts; {result.gave_up} requests failed for good"))
     if result.ok != result.requests and result.ok:
         lines.append(("  of the successful", _latency(result.ok_response)))
     if result.worker_share:
         parts = [f"{pid}: {share:.0%}" for pid, share in result.worker_share.items()]
         lines.append(("share per worker", ", ".join(parts)))
+    for row in stage_rows(result) if plan.stages else []:
+        lines.append((f"  at {row['rate']:g}/s", _stage(row)))
     return lines
 
 
@@ -65,6 +71,28 @@ def _latency(latency: Latency) -> str:
     given = [f"{name} {shown(value)}" for name, value in parts if value is not None]
     missing = [name for name, value in parts if value is None]
     return ", ".join(given) + (f" (too few requests for {', '.join(missing)})" if missing else "")
+
+
+def _load(plan: "Plan") -> str:
+    how = ", each on a new connection" if plan.new_connections else ""
+    if plan.users is not None:
+        return _users(plan.users) + how
+    if not plan.stages:
+        return f"{plan.rate_per_s:g} requests/s{how}"
+    return ", then ".join(f"{rate:g}/s for {length_s:g} s" for rate, length_s in plan.stages) + how
+
+
+def _window(result: "LoadResult") -> str:
+    warmup_s, planned_s = result.warmup_s, result.plan.warmup_s
+    done = "" if result.observed.unanswered else " until every user had an answer"
+    longer = f" (extended from {planned_s:g} s{done})" if warmup_s > planned_s + 0.1 else ""
+    return f"{result.duration_s:.3g} s measured, after {warmup_s:.2g} s of warm-up{longer}"
+
+
+def _stage(row: dict[str, Any]) -> str:
+    given = [f"{name} {shown(row[name])}" for name in ("p50", "p95") if row[name] is not None]
+    parts = [f"{row['achieved_per_s']:.1f} answers/s", *given, f"{row['error_ratio']:.1%} errors"]
+    return ", ".join(parts)
 
 
 def _users(users: int) -> str:
