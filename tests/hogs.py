@@ -9,7 +9,10 @@ from contextlib import contextmanager
 @contextmanager
 def hogs(count: int) -> Iterator[None]:
     """Processes that keep a core busy each and belong to nobody of the experiment."""
-    running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    # in sessions of their own, as other programs are: Linux shares the CPU among sessions first, then within them
+    running = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True) for _ in range(count)
+    ]
     try:
         yield
     finally:
