@@ -50,7 +50,7 @@ def text(panel: Panel, name: str) -> str:
 def test_the_tree_names_parent_workers_and_the_rest_of_the_machine() -> None:
     rows = parts.tree([11, 12], 10, SAMPLE)
     assert [row.name for row in rows] == [
-        "10 parent, resource tracker", "├─ 11 worker A", "└─ 12 worker B", "generator", "this notebook",
+        "10 parent + tracker", "├─ 11 worker A", "└─ 12 worker B", "generator", "this notebook",
         "other programs", "idle",
     ]  # fmt: skip
     assert [row.cores for row in rows] == [0.01, 0.98, 0.5, 0.02, 0.03, 0.1, 0.36]

@@ -115,7 +115,7 @@ def tree(
     """
     rows, places = [], {pid: place for place, pid in enumerate(sorted({*seen, *pids}))}
     if parent is not None:
-        words = f"{parent} parent, resource tracker" if pids else f"{parent} starting"
+        words = f"{parent} parent + tracker" if pids else f"{parent} starting"
         rows.append(Row(words, None if sample is None else sample.parent, GREY))
     for number, pid in enumerate(sorted(pids)):
         branch = "" if parent is None else "└─ " if number == len(pids) - 1 else "├─ "
