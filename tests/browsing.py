@@ -20,7 +20,7 @@ ROOT = FOLDER.parent
 SHOTS = ROOT / "results" / "screenshots"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 IDLE = ".jp-NotebookPanel:visible .jp-Notebook-ExecutionIndicator[data-status='idle']"
-WHOLE_PX = 14_000
+PAGE_PX, SCROLL_PX = 2_200, 2_000
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +80,20 @@ def run_all(page: Page, name: str, within_s: float = 200) -> None:
 
 
 def looked_at(page: Page, name: str, *, whole: bool = False) -> None:
-    """Keep a screenshot to be looked at; `whole`: of all that one would have to scroll through."""
+    """Keep a screenshot to be looked at; `whole`: one per page of all that one would have to scroll through."""
     SHOTS.mkdir(parents=True, exist_ok=True)
-    if whole:
-        page.set_viewport_size({"width": 1400, "height": WHOLE_PX})
-        page.evaluate("document.querySelector('.jp-NotebookPanel .jp-WindowedPanel-outer').scrollTop = 0")
-        page.wait_for_timeout(1500)  # there is no event for "all cells that came into view are drawn"
-    page.screenshot(path=SHOTS / f"{name}.png")
+    if not whole:
+        page.screenshot(path=SHOTS / f"{name}.png")
+        return
+    page.set_viewport_size({"width": 1400, "height": PAGE_PX})
+    notebook = page.locator(".jp-NotebookPanel:visible .jp-WindowedPanel-outer").first
+    number, below = 0, True
+    while below:
+        notebook.evaluate("(element, top) => element.scrollTop = top", number * SCROLL_PX)
+        page.wait_for_timeout(700)  # there is no event for "all cells that came into view are drawn"
+        number += 1
+        page.screenshot(path=SHOTS / f"{name}_{number}.png")
+        below = notebook.evaluate("e => e.scrollTop + e.clientHeight < e.scrollHeight - 2")
 
 
 def launches() -> list[registry.Entry]:
