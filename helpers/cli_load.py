@@ -73,7 +73,10 @@ def load(
     for file in (csv, html, locust):
         _check_file(file)
     if find_rate:
-        taken = {"--users": users, "--csv": csv, "--locust": locust, "--stop-if": stop_if}
+        think_given = None if think == "0s" else think
+        taken = {
+            "--users": users, "--think": think_given, "--csv": csv, "--locust": locust, "--stop-if": stop_if
+        }  # fmt: skip
         search = {"low": None if rate is None else number(rate), "duration": duration}
         return _find_rate(url, slo, html, save, as_json, taken, request | search)
     request |= {"users": users, "rate": rate, "duration": duration, "think": think}

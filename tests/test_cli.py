@@ -191,6 +191,7 @@ def test_find_rate_prints_its_steps_and_one_object(
         (["--users", "1", "--locust", "/dev/null/locustfile.py"], "/dev/null"),
         (["--find-rate"], "--find-rate needs an objective"),
         (["--find-rate", "--slo", "p50<1s", "--users", "1"], "--users"),
+        (["--find-rate", "--slo", "p50<1s", "--think", "1s"], "--think"),
         (["--find-rate", "--slo", "p50<1s", "--rate", "20:5s,40:5s"], "20:5s,40:5s"),
         (["--find-rate", "--slo", "p50<1s", "--csv", "rows.csv"], "--csv"),
         (["--find-rate", "--slo", "rate>5/s"], "rate>5/s"),

@@ -1,10 +1,11 @@
 """The panel's face, without a browser: what it shows for each state, and that it costs next to nothing."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ import psutil
 import pytest
 
 from helpers import proc, store
+from helpers.errors import StateError
 from helpers.server.sampler import Sample
 from helpers.teach.panel import parts
+from helpers.teach.panel.model import PanelModel
 from helpers.teach.panel.panel import Panel
+from helpers.teach.panel.settings import Settings
 from helpers.teach.predict import Option, predict
 from tests.serving import BARE, state_folder  # noqa: F401
 from tests.test_panel_model import ONE, TWO, Measured, history
@@ -100,7 +104,14 @@ def test_earlier_void_tests_do_not_push_out_those_with_a_number() -> None:
 
 
 def test_an_error_message_is_escaped_and_short() -> None:
-    assert len(parts._one_line("x " * 500)) <= 170
+    model = PanelModel(Settings(), **BARE)  # launches nothing yet
+    model.problem = StateError("<b>bold</b> " * 100, "a hint & more")
+    found = parts.message(model, cell_runs=False)
+    assert "<b>bold" not in found
+    assert "&lt;b&gt;bold&lt;/b&gt;" in found
+    assert "a hint &amp; more" in found
+    shown = unescape(re.sub(r' title="[^"]*"|<[^>]+>', " ", found))
+    assert len(shown) <= 170 + len("▲ a hint & more") + 10
 
 
 # -------------------------------------------------------------------------------------------------- what it shows when
@@ -117,7 +128,7 @@ def test_a_click_on_relaunch_and_one_on_load_do_what_they_say(shown) -> None:
     assert not panel._view.relaunch.disabled
     panel._view.load.click()
     panel.wait()
-    assert "requests" in text(panel, "area") or "<img" in text(panel, "area")
+    assert "<img" in text(panel, "area")
     assert "/s</td>" in text(panel, "results") or "void" in text(panel, "results")
 
 

@@ -6,15 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+from helpers.teach.widgets import shell
+
 
 def explain_missing_names() -> None:
     """From now on a NameError in this notebook is followed by the cell that makes the name. No effect elsewhere."""
-    try:
-        from IPython.core.getipython import get_ipython
-    except ImportError:
-        return
-    shell = get_ipython()
-    if shell is None:
+    running = shell()
+    if running is None:
         return
 
     def explain(shell: Any, kind: type[BaseException], error: NameError, trace: Any, tb_offset: Any = None) -> None:
@@ -22,7 +20,7 @@ def explain_missing_names() -> None:
         if error.name:
             print(comes_first(error.name, open_notebook()))
 
-    shell.set_custom_exc((NameError,), explain)  # type: ignore[no-untyped-call]
+    running.set_custom_exc((NameError,), explain)
 
 
 def open_notebook() -> Path | None:

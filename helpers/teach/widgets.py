@@ -16,6 +16,15 @@ def library() -> Any | None:
     return ipywidgets
 
 
+def shell() -> Any | None:
+    """IPython's running shell, or None outside a notebook."""
+    try:
+        from IPython.core.getipython import get_ipython
+    except ImportError:
+        return None
+    return get_ipython()
+
+
 def show(thing: Any) -> None:
     """Display in the notebook; outside one, as text."""
     try:

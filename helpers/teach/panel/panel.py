@@ -16,7 +16,7 @@ from helpers.teach.panel.model import PanelModel
 from helpers.teach.panel.parts import state_line
 from helpers.teach.panel.settings import Settings, experiment
 from helpers.teach.predict import Prediction
-from helpers.teach.widgets import WITHOUT, html, library, show
+from helpers.teach.widgets import WITHOUT, html, library, shell, show
 
 DEMO = "helpers.demo.api:app"
 DEMO_PATHS = ("/cpu", "/cpu-def", "/sleep", "/blocking", "/blocking-def", "/native", "/health")
@@ -156,13 +156,9 @@ def _replace_in_cell(panel: Panel) -> None:
 
 def _running_cell() -> str | None:
     """What tells the running cell from others: its id where the frontend says it, else its text; None in scripts."""
-    try:
-        from IPython.core.getipython import get_ipython
-    except ImportError:
+    running = shell()
+    if running is None or not hasattr(running, "get_parent"):
         return None
-    shell = get_ipython()
-    if shell is None or not hasattr(shell, "get_parent"):
-        return None
-    parent = shell.get_parent()
+    parent = running.get_parent()
     told = parent.get("metadata", {}).get("cellId") or parent.get("content", {}).get("code")
     return str(told) if told else None

@@ -12,6 +12,7 @@ from helpers.server.sampler import Look, Sample, between
 from helpers.teach.panel import history, parts
 from helpers.teach.panel.model import PanelModel
 from helpers.teach.panel.settings import experiment, lines_of_code
+from helpers.teach.widgets import rendered, shell
 
 LOOK_EVERY_S = 0.5
 CELL_RUNS_AFTER_S = 0.4  # a cell that is over sooner is not worth a word
@@ -238,10 +239,10 @@ class PanelView:
             return
         chosen = self.tab.value
         self._keep.layout.display = "flex" if chosen == "history" else "none"
+        before, self._drawn = self._drawn, (chosen, self._model.result)
         if chosen == "timeline":
-            if self._drawn is not self._model.result or not self._texts["area"].value.startswith("<!--t-->"):
-                self._put("area", "<!--t-->" + self._timeline())
-                self._drawn = self._model.result
+            if before != self._drawn:  # a picture takes a while: not again for each sample
+                self._put("area", self._timeline())
         elif chosen == "history":
             self._put("area", history.table(self._model.history.trials))
             self._put("said", escape(self._said))
@@ -253,7 +254,6 @@ class PanelView:
 
     def _timeline(self) -> str:
         from helpers.plots.timeline import timeline_plot
-        from helpers.teach.widgets import rendered
 
         result = self._model.result
         if result is None:
@@ -302,18 +302,14 @@ class PanelView:
 
     def _listen(self, on: bool) -> None:
         """Know when a cell runs: until it ends no click arrives, which the panel then says."""
-        try:
-            from IPython.core.getipython import get_ipython
-        except ImportError:
-            return
-        shell = get_ipython()
-        if shell is None:
+        running = shell()
+        if running is None:
             return
         for event, heard in (("pre_run_cell", self._cell_begins), ("post_run_cell", self._cell_ends)):
             if on:
-                shell.events.register(event, heard)
-            elif heard in shell.events.callbacks[event]:
-                shell.events.unregister(event, heard)
+                running.events.register(event, heard)
+            elif heard in running.events.callbacks[event]:
+                running.events.unregister(event, heard)
 
     def _cell_begins(self, *_: object) -> None:
         self._cell_began = time.monotonic()
