@@ -87,7 +87,7 @@ def load(path: Path | str) -> dict[str, Any]:
     try:
         text = path.read_bytes()
     except FileNotFoundError as error:
-        raise StoreError(f"there is no result {path}", "entries() lists those there are") from error
+        raise StoreError(f"there is no result {path}", _there_is()) from error
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}", "check the rights of the file") from error
     result = _parsed(path, text)
@@ -103,6 +103,17 @@ def load(path: Path | str) -> dict[str, Any]:
             "update this project (git pull), or measure again with this version",
         )
     return result
+
+
+def _there_is(most: int = 3) -> str:
+    """The hint for a name that is none: the newest names that are."""
+    try:
+        names = [shown(entry.path) for entry in entries()][-most:]
+    except StoreError:
+        names = []
+    if not names:
+        return "results/ is empty: `load` and `sweep` keep what they measure there with --save"
+    return f"the newest ones: {', '.join(reversed(names))}"
 
 
 def entries(kind: str | None = None, *, folder: Path | str | None = None) -> list[Entry]:

@@ -171,6 +171,17 @@ def test_a_missing_file_is_named(tmp_path):
         store.load(tmp_path / "nothing.json")
 
 
+def test_a_missing_file_is_answered_with_the_newest_that_there_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "RESULTS", tmp_path)
+    with pytest.raises(StoreError) as caught:
+        store.load("A.json")
+    assert "--save" in caught.value.hint
+    kept = store.save("load", {"a": 1})
+    with pytest.raises(StoreError) as caught:
+        store.load("A.json")
+    assert kept.name in caught.value.hint
+
+
 @pytest.mark.parametrize("text", ["", '{"schema": 1, "kind": "lo', "\0\0\0", "[" * 100_000])
 def test_a_damaged_file_is_named_with_what_to_do(tmp_path, text):
     path = put(tmp_path, "load-x.json", text)
