@@ -28,7 +28,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """JupyterLab as `lab` starts it, with settings of its own and at the quick pace; yields its address with token."""
     home = tmp_path_factory.mktemp("home")
     command = [sys.executable, "-m", "helpers", "lab", "--no-browser", "--port", "0"]
-    env = {**os.environ, "HOME": str(home), "LAB_PACE": "quick", "JUPYTER_CONFIG_DIR": str(home / "jupyter")}
+    settings = home / "settings"
+    documents = settings / "@jupyterlab" / "docmanager-extension" / "plugin.jupyterlab-settings"
+    documents.parent.mkdir(parents=True)
+    documents.write_text('{"autosave": false}')  # the notebooks of the project stay as they are
+    env = os.environ | {"HOME": str(home), "LAB_PACE": "quick", "JUPYTER_CONFIG_DIR": str(home / "jupyter")}
+    env |= {"JUPYTERLAB_SETTINGS_DIR": str(settings)}
     log = home / "lab.log"  # not a pipe, which would fill up unread
     with log.open("wb") as file:
         process = subprocess.Popen(command, stderr=file, env=env, cwd=ROOT, start_new_session=True)
@@ -63,7 +68,7 @@ def browser() -> Iterator[Browser]:
 
 def open_notebook(browser: Browser, lab: str, name: str) -> Page:
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    page.goto(lab.replace("00_start_here", name))
+    page.goto(lab.replace("00_start_here", name) + "&reset")  # else the tabs of earlier tests are opened again
     page.wait_for_selector(".jp-NotebookPanel:visible .jp-Cell", timeout=60_000)
     page.wait_for_selector("text=Python 3 (ipykernel) | Idle", timeout=60_000)  # else Run asks which kernel to use
     page.wait_for_selector(IDLE, timeout=60_000)
@@ -71,20 +76,31 @@ def open_notebook(browser: Browser, lab: str, name: str) -> Page:
 
 
 def run_all(page: Page, name: str, within_s: float = 200) -> None:
+    """Until every cell that is drawn (the last one among them) has been executed."""
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name=re.compile("^Run All Cells")).click()
-    last = page.locator(".jp-NotebookPanel:visible .jp-CodeCell .jp-InputPrompt")
-    await_true(
-        lambda: page.locator(IDLE).count() and "*" not in "".join(last.all_inner_texts()), within_s, f"{name} runs on"
-    )
+    page.get_by_text(re.compile(r"^Cell (\d+)/\1$")).wait_for(timeout=30_000)  # the last cell is the current one
+
+    def done() -> bool:
+        texts = [text for text in prompts(page) if text.strip()]
+        return page.locator(IDLE).count() > 0 and bool(texts) and all(re.search(r"\d", text) for text in texts)
+
+    await_true(done, within_s, f"{name} runs on")
 
 
-def looked_at(page: Page, name: str, *, whole: bool = False) -> None:
-    """Keep a screenshot to be looked at; `whole`: one per page of all that one would have to scroll through."""
+def prompts(page: Page) -> list[str]:
+    """What stands beside the code cells that are drawn: `[3]:` was executed, `[*]:` waits or runs, `[ ]:` was not."""
+    return page.locator(".jp-NotebookPanel:visible .jp-CodeCell .jp-InputPrompt").all_inner_texts()
+
+
+def looked_at(page: Page, name: str) -> None:
+    """Keep a screenshot to be looked at."""
     SHOTS.mkdir(parents=True, exist_ok=True)
-    if not whole:
-        page.screenshot(path=SHOTS / f"{name}.png")
-        return
+    page.screenshot(path=SHOTS / f"{name}.png")
+
+
+def pages(page: Page, name: str) -> Iterator[None]:
+    """Scroll through the whole notebook, a page and a screenshot at a time: only cells in view are drawn at all."""
     page.set_viewport_size({"width": 1400, "height": PAGE_PX})
     notebook = page.locator(".jp-NotebookPanel:visible .jp-WindowedPanel-outer").first
     number, below = 0, True
@@ -92,7 +108,8 @@ def looked_at(page: Page, name: str, *, whole: bool = False) -> None:
         notebook.evaluate("(element, top) => element.scrollTop = top", number * SCROLL_PX)
         page.wait_for_timeout(700)  # there is no event for "all cells that came into view are drawn"
         number += 1
-        page.screenshot(path=SHOTS / f"{name}_{number}.png")
+        looked_at(page, f"{name}_{number}")
+        yield
         below = notebook.evaluate("e => e.scrollTop + e.clientHeight < e.scrollHeight - 2")
 
 
