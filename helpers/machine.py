@@ -45,8 +45,13 @@ class UsableCpus:
     why: str
 
 
-def usable_cpus(root: Path = Path("/")) -> UsableCpus:
-    """Usable CPUs = the least of: cores of the machine, affinity mask, cgroup CPU quota (v1 or v2, any ancestor)."""
+def usable_cpus(root: Path = Path("/"), *, logical: int | None = None) -> UsableCpus:
+    """Usable CPUs = the least of: cores of the machine, affinity mask, cgroup CPU quota (v1 or v2, any ancestor).
+
+    With `logical`, for another machine: one of so many cores and no affinity mask, whose files stand under `root`.
+    """
+    if logical is not None:
+        return _usable(logical, None, cpu_quota(root))
     affinity = tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else None
     return _usable(os.cpu_count() or 1, affinity, cpu_quota(root))
 

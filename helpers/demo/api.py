@@ -74,7 +74,8 @@ async def downstream(ms: Milliseconds = 50) -> dict[str, int]:
     address = os.environ.get("DOWNSTREAM_URL")
     if address is None:
         raise HTTPException(503, "DOWNSTREAM_URL is not set: start helpers.demo.downstream:app and pass its address")
-    async with httpx.AsyncClient(base_url=address, trust_env=False, timeout=60) as client:
+    # verify: a new client would load all certificates, 10 ms of CPU for an address that is plain http
+    async with httpx.AsyncClient(base_url=address, trust_env=False, timeout=60, verify=False) as client:
         answer = await client.get("/query", params={"ms": ms})
     answer.raise_for_status()
     return {"ms": ms}

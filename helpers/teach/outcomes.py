@@ -1,5 +1,6 @@
 """What a notebook says about measurements: sentences and pictures chosen by the numbers, never written beforehand."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from helpers.experiment import Ratio, SweepResult
@@ -36,13 +37,13 @@ def cores_used(sweep: SweepResult, *, workers: int) -> float:
     return float("nan") if result is None or result.cpu is None else sum(result.cpu.workers.values())
 
 
-def cpu_of(sweep: SweepResult) -> "Picture | Any":
-    """Where the CPU time went with each number of workers; a sentence where nothing could be measured."""
+def cpu_of(sweep: SweepResult, *, counts: Collection[int] | None = None) -> "Picture | Any":
+    """Where the CPU time went with each number of workers, or those of `counts`; a sentence where all were void."""
     from helpers.plots.cpu import cpu_entry, cpu_plot
 
     measured = []
     for workers in sorted({cell.workers for cell in sweep.cells}):
-        result = sample(sweep, workers=workers)
+        result = sample(sweep, workers=workers) if counts is None or workers in counts else None
         if result is not None and result.cpu is not None:
             measured.append((f"{workers} worker{'' if workers == 1 else 's'}", result.cpu))
     if not measured:

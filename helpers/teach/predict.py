@@ -59,7 +59,7 @@ class Prediction:
         `draw` gets the predicted number or None and returns a picture; `says` is the explanation, folded, so that it
         does not tell before one has looked; `right` holds the words of the option that the measurement bears out.
         """
-        area = _Area()
+        area = Area()
 
         def redraw() -> None:
             text = says() if callable(says) else says
@@ -117,7 +117,7 @@ def predict(name: str, question: str, options: Sequence[Option]) -> Prediction:
     return Prediction(name, question, options)
 
 
-class _Area:
+class Area:
     """A piece of the page that can be filled again later, where widgets are there."""
 
     def __init__(self) -> None:

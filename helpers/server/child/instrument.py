@@ -7,9 +7,12 @@ Standard library only: it runs inside the server's processes.
 """
 
 import asyncio
+import faulthandler
 import json
 import logging
 import os
+import signal
+import threading
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -22,6 +25,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PRIVATE_PATH = "/.lab"
 BEAT_S = 0.1
+STACKS_FILE = "stacks-{pid}"  # in the launch's folder
+STACKS_SIGNAL: int | None = getattr(signal, "SIGRTMAX", None) or getattr(signal, "SIGUSR2", None)  # None on Windows
 
 
 class Instrumented:
@@ -106,3 +111,17 @@ def beat(loop: asyncio.AbstractEventLoop, row: Any, fields: Any) -> None:
         loop.call_at(now + BEAT_S, tick, now + BEAT_S)
 
     tick(loop.time())
+
+
+def write_stacks_when_asked(folder: str) -> None:
+    """From now on, a signal has faulthandler write where every thread stands: it needs neither the GIL nor the loop.
+
+    The file begins with the identity of the main thread.
+    """
+    if STACKS_SIGNAL is None or not hasattr(faulthandler, "register"):
+        return
+    name = os.path.join(folder, STACKS_FILE.format(pid=os.getpid()))
+    file = os.open(f"{name}.new", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)  # stays open
+    os.write(file, b"%#x\n" % (threading.main_thread().ident or 0))
+    faulthandler.register(STACKS_SIGNAL, file=file, all_threads=True)
+    os.replace(f"{name}.new", name)  # who sees the file may send the signal

@@ -59,6 +59,7 @@ class Hooks:
         self._wrap_life_cycle(uvicorn.Server)
         if self.settings["instrument"]:
             self._wrap_load(uvicorn.Config)
+            load_privately(HERE / "instrument.py").write_stacks_when_asked(os.path.dirname(self.settings["board"]))
 
     def _wrap_life_cycle(self, server_class: Any) -> None:
         startup, shutdown = server_class.startup, server_class.shutdown
