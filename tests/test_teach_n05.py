@@ -96,11 +96,11 @@ def table() -> PredictionTable:
 def test_nothing_is_preselected_and_a_row_is_answered_by_code() -> None:
     bets = table()
     assert bets.values == {}
-    assert bets.choose("awaiting", 1).choose("native code", 2) is bets
+    assert bets.choose("awaiting", 2).choose("native code", 3) is bets
     assert bets.values == {"awaiting": 1.0, "native code": 2.0}
-    bets.choose("awaiting", 2)
-    assert bets.values["awaiting"] == 2.0
-    for kind, number in (("magic", 1), ("awaiting", 0), ("awaiting", 3), ("awaiting", True), ("awaiting", "1")):
+    bets.choose("awaiting", 1)
+    assert bets.values["awaiting"] == 0.5
+    for kind, number in (("magic", 1), ("awaiting", 0), ("awaiting", 4), ("awaiting", True), ("awaiting", "1")):
         with pytest.raises(InputError, match="there is no"):
             bets.choose(kind, number)  # type: ignore[arg-type]
 
@@ -114,7 +114,7 @@ def test_a_bet_made_later_is_drawn_into_what_was_measured(monkeypatch: pytest.Mo
     (area,) = shown
     assert "You made no bets" in area.value
     assert "because" in area.value
-    bets.choose("awaiting", 1).choose("shared downstream", 2)
+    bets.choose("awaiting", 2).choose("shared downstream", 3)
     assert drawn == [{}, {"awaiting": 1.0}, {"awaiting": 1.0, "shared downstream": 2.0}]
     assert "1 of your 2 bets came as you said" in area.value
     assert "Where is the queue" in area.value
@@ -127,16 +127,16 @@ def test_the_table_has_a_row_of_buttons_per_kind_and_one_that_is_clicked_counts(
     shown: list[Any] = []
     monkeypatch.setattr("helpers.teach.predict_table.show", shown.append)
     bets = table()
-    bets.choose("def work", 2)
+    bets.choose("def work", 3)
     bets._ipython_display_()
     rows = shown[0].children[1:-1]
     assert len(rows) == len(KINDS) == 7
     buttons = {kind: row.children[1] for kind, row in zip(KINDS, rows, strict=True)}
-    assert [each.index for each in buttons.values()] == [None, 1, *[None] * 5]
-    buttons["awaiting"].index = 0
+    assert [each.index for each in buttons.values()] == [None, 2, *[None] * 5]
+    buttons["awaiting"].index = 1
     assert bets.values == {"def work": 2.0, "awaiting": 1.0}
-    bets.choose("awaiting", 2)
-    assert buttons["awaiting"].index == 1
+    bets.choose("awaiting", 3)
+    assert buttons["awaiting"].index == 2
 
 
 def test_without_widgets_the_table_is_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,7 +163,7 @@ def test_every_wrong_bet_is_answered_by_a_question_and_gives_nothing_away() -> N
     ("exercise", "right", "wrong"),
     [
         ("05.1", (12, 12.0, "12"), (4, 16, 0.75, 100)),
-        ("05.2", (80, 80.0), (320, 20, 160, 7)),
+        ("05.2", (40, 40.0), (160, 10, 80, 7)),
         (
             "05.3",
             ({"A": "workers", "B": "await", "C": "downstream"}, {"a": "Workers", "b": "AWAIT ", "c": "downstream"}),
@@ -242,10 +242,13 @@ def test_the_matrix_is_told_by_the_numbers() -> None:
     one, two = both()
     says = n05_matrix.matrix_in_words(one, two, remedies(), crowd())
     assert "about twice for <i>async work</i>, <i>def work</i>, <i>blocking in async def</i>" in says
-    assert "clearly less than before for <i>native code</i>" in says
+    assert "clearly fewer for <i>native code</i>" in says
     assert "did gain from a second worker, 1.96 times, the cure 15.9 times with these 16 users" in says
     assert "GIL" in says
     assert "64 users" in says
+    assert "one worker gave 2.9 times the answers." in says
+    moved = remedies() | {"shared downstream": ("it admits 16", made(233, used=0.97))}
+    assert "the queue has moved" in n05_matrix.matrix_in_words(one, two, moved, crowd())
     alone = n05_matrix.matrix_in_words(*both(dict.fromkeys(HERE, (90, 91))), remedies(), crowd())
     assert "about twice for none" in alone
     assert "gained nothing to speak of" in alone
@@ -257,6 +260,24 @@ def test_the_cures_of_one_call_are_told_for_every_outcome() -> None:
     assert "about 6 calls at a time" in str(n05_matrix.cures_in_words(made(10), cured))
     assert "about equal" in str(n05_matrix.cures_in_words(made(10), cured | {"/to-thread": made(159)}))
     assert REASON in str(n05_matrix.cures_in_words(made(10), cured | {"/def": made(1, void=True)}))
+
+
+def test_the_questions_under_the_matrix_are_answered_by_the_numbers() -> None:
+    one, _ = both()
+    says = str(n05_matrix.everywhere_in_words(one, remedies(), crowd(), made(636, users=64)))
+    assert "× 15.9 with 16 users, since each user waits for nobody" in says
+    assert "brought × 1.08 in one worker, so nothing" in says
+    assert "397 answers per second" in says
+    odd = both({"/cpu-def": (160, 160)})[0]
+    says = str(n05_matrix.everywhere_in_words(odd, remedies(await_=60), crowd(), made(636, users=64)))
+    assert "a limit of its own" in says
+    assert "something: was it disturbed" in says
+
+
+def test_the_tree_says_what_each_way_to_cure_a_blocking_call_brought() -> None:
+    one, two = both()
+    assert "here: × 15.9, 15.8, 6.0" in n05_matrix.tree(one, two, remedies(), crowd(), made(60)).alt
+    assert "here: × 15.9, 15.8, void" in n05_matrix.tree(one, two, remedies(), crowd(), made(60, void=True)).alt
 
 
 def test_the_recap_refutes_or_would_bear_out_each_misunderstanding() -> None:
@@ -277,7 +298,8 @@ def test_void_measurements_lead_to_words_and_not_to_a_crash() -> None:
     assert "for none" in n05_matrix.matrix_in_words(one, two, cures, many)
     assert set(n05.right(one, two).values()) == {n05.VOID}
     assert "void" in n05_matrix.matrix(one, two, cures, many, {"awaiting": 2.0}).alt
-    assert "here:" not in n05_matrix.tree(one, two, cures, many).alt
+    assert "here:" not in n05_matrix.tree(one, two, cures, many, made(1, void=True)).alt
+    assert REASON in str(n05_matrix.everywhere_in_words(one, cures, many, made(1, void=True)))
     assert "void" in n05.versus("x", one, bet=2.0).alt
     assert gain(None, made(1)) is None
     assert per_s(made(0)) is None
@@ -297,7 +319,8 @@ def test_going_deeper_is_told_for_every_outcome() -> None:
     assert "Exactly workers × 5" in str(n05_deeper.pools_in_words({1: Held(5, 5), 2: Held(9, 10)}, pool_size=5))
     assert "At most" in str(n05_deeper.pools_in_words({1: Held(5, 5), 2: Held(9, 9)}, pool_size=5))
     assert "only one worker" in str(n05_deeper.pools_in_words({1: Held(5, 5), 2: Held(5, 5)}, pool_size=5))
-    assert str(42) in n05_deeper.in_a_terminal(42)
+    assert "uvicorn helpers.demo.api:app --port 5020" in n05_deeper.in_terminals()
+    assert "dump --pid PID" in n05_deeper.in_terminals()
 
 
 def test_native_code_is_told_for_every_outcome() -> None:

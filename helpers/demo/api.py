@@ -4,6 +4,8 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 import httpx
@@ -12,7 +14,17 @@ from fastapi import FastAPI, HTTPException, Query
 
 from helpers.demo.work import burn
 
-app = FastAPI(title="Demo API", summary="Endpoints that work, wait or block, each a fixed amount.")
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Once per worker: the client that `/downstream` asks with, since a new one for each request would cost more."""
+    address = os.environ.get("DOWNSTREAM_URL", "")
+    async with httpx.AsyncClient(base_url=address, trust_env=False, timeout=60, verify=False) as client:  # plain http
+        app.state.downstream = client
+        yield
+
+
+app = FastAPI(title="Demo API", summary="Endpoints that work, wait or block, each a fixed amount.", lifespan=lifespan)
 
 Units = Annotated[int, Query(ge=1, le=100_000, description="units of work; one is 10,000 turns of a Python loop")]
 Milliseconds = Annotated[int, Query(ge=0, le=60_000, description="how long to wait")]
@@ -69,14 +81,11 @@ def blocking_def(ms: Milliseconds = 100) -> dict[str, int]:
 
 
 @app.get("/downstream")
-async def downstream(ms: Milliseconds = 50) -> dict[str, int]:
+async def downstream(ms: Milliseconds = 100) -> dict[str, int]:
     """Asks another service, which serves a few requests at a time; its address stands in DOWNSTREAM_URL."""
-    address = os.environ.get("DOWNSTREAM_URL")
-    if address is None:
+    if "DOWNSTREAM_URL" not in os.environ:
         raise HTTPException(503, "DOWNSTREAM_URL is not set: start helpers.demo.downstream:app and pass its address")
-    # verify: a new client would load all certificates, 10 ms of CPU for an address that is plain http
-    async with httpx.AsyncClient(base_url=address, trust_env=False, timeout=60, verify=False) as client:
-        answer = await client.get("/query", params={"ms": ms})
+    answer = await app.state.downstream.get("/query", params={"ms": ms})
     answer.raise_for_status()
     return {"ms": ms}
 

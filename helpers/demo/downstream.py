@@ -11,7 +11,7 @@ at_a_time = asyncio.Semaphore(int(os.environ.get("DOWNSTREAM_AT_A_TIME", "4")))
 
 
 @app.get("/query")
-async def query(ms: Annotated[int, Query(ge=0, le=60_000)] = 50) -> dict[str, int]:
+async def query(ms: Annotated[int, Query(ge=0, le=60_000)] = 100) -> dict[str, int]:
     async with at_a_time:
         await asyncio.sleep(ms / 1000)
     return {"ms": ms}

@@ -27,11 +27,12 @@ class Question:
 
 @dataclass(frozen=True)
 class Leaf:
-    """What helps: `key` finds the learner's own gain."""
+    """What helps: `key` finds the learner's own gain, `others` those of its alternatives."""
 
     key: str
     text: str
     y: float
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ QUESTIONS = {
 }
 LEAVES = {
     "workers": Leaf("workers", "workers, up to the cores\n(or a pool of processes)", 0.45),
-    "native": Leaf("native", "fewer library threads:\nworkers × threads = cores", 1.45),
-    "await": Leaf("await", "await it\n(else def, or to_thread)", 2.45),
+    "native": Leaf("native", "one library thread, then\nas many workers as cores", 1.45),
+    "await": Leaf("await", "await it\n(else def, else to_thread)", 2.45, ("def", "to_thread")),
     "nothing": Leaf("nothing", "nothing to cure: one\nworker holds them all", 3.55),
     "threads": Leaf("threads", "more threads\nper worker (tokens)", 4.75),
     "downstream": Leaf("downstream", "the one you wait for:\nadmit more, or ask less", 5.72),
@@ -93,8 +94,10 @@ def decision_plot(gains: Mapping[str, float | None] | None = None) -> Picture:
 
 
 def _words(leaf: Leaf, gains: Mapping[str, float | None]) -> str:
-    gain = gains.get(leaf.key)
-    return leaf.text if gain is None else f"{leaf.text}\nhere: × {short(gain)}"
+    here = [gains.get(key) for key in (leaf.key, *leaf.others)]
+    if here[0] is None:
+        return leaf.text
+    return f"{leaf.text}\nhere: × {', '.join('void' if gain is None else short(gain) for gain in here)}"
 
 
 def _draw_branch(axes: Axes, branch: Branch) -> None:

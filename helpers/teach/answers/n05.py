@@ -26,15 +26,15 @@ def three_that_block(answer: Any) -> tuple[bool, str]:
 
 @exercise("05.2", wants="a number of answers per second")
 def most_through_the_downstream(answer: Any) -> tuple[bool, str]:
-    """The downstream service works on 4 at a time, 50 ms each; four workers before it."""
+    """The downstream service works on 4 at a time, 100 ms each; four workers before it."""
     given = float(answer)
-    if _near(given, 80):
-        return True, "Four at a time, twenty times a second: the workers are not in this sum at all."
-    if _near(given, 320):
-        return False, "That multiplies by the workers. Which of the two sets the pace, and does it know of them?"
-    if _near(given, 20):
-        return False, "That is one at a time. How many does the downstream service admit?"
+    if _near(given, 40):
+        return True, "Four at a time, ten times a second: the workers are not in this sum at all."
     if _near(given, 160):
+        return False, "That multiplies by the workers. Which of the two sets the pace, and does it know of them?"
+    if _near(given, 10):
+        return False, "That is one at a time. How many does the downstream service admit?"
+    if _near(given, 80):
         return False, "That multiplies by two. What is there two of, at the place where the queue is?"
     return False, "Begin behind the workers: how many queries does the downstream service finish in one second?"
 

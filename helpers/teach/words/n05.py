@@ -16,23 +16,38 @@ if TYPE_CHECKING:
     from helpers.plots.picture import Picture
 
 SAME, TWICE = "about the same", "about twice"
-LESS, BETWEEN, MORE = "clearly less than before", "something between", "more than twice"
-ANSWERS = ((SAME, 1.0), (TWICE, 2.0))
+LESS, BETWEEN, MORE = "clearly fewer", "something between", "more than twice"
+ANSWERS = ((LESS, 0.5), (SAME, 1.0), (TWICE, 2.0))
 LESS_BELOW, TWICE_AT_MOST = 0.8, 3.0
 ONE_CORE_OF = "How many cores were there for the second worker?"
+TWO_CORES = "What could two workers on two cores take from each other?"
+IN_THE_WAY = "What do requests that wait take from each other?"
 LINES = (
-    Line("async work", ("Two workers, two cores: how many cores' worth of CPU is that?", ONE_CORE_OF)),
-    Line("def work", ("The threads of one worker share one lock. How many such locks have two workers?", ONE_CORE_OF)),
-    Line("awaiting", ("Which worker got how many connections?", "How many of the 16 did the one worker hold already?")),
-    Line("blocking in async def", ("Does sleeping need a core?", "Which worker got how many connections?")),
+    Line("async work", (TWO_CORES, "Two workers, two cores: how many cores' worth of CPU is that?", ONE_CORE_OF)),
     Line(
-        "blocking in def", ("What else had changed?", "How many threads has one worker, and how many users are there?")
+        "def work",
+        (TWO_CORES, "The threads of one worker share one lock. How many such locks have two workers?", ONE_CORE_OF),
     ),
     Line(
-        "shared downstream", ("Was it the four that limited it?", "Where is the queue: before the workers, or behind?")
+        "awaiting",
+        (IN_THE_WAY, "Which worker got how many connections?", "How many of the 16 did the one worker hold already?"),
+    ),
+    Line("blocking in async def", (IN_THE_WAY, "Does sleeping need a core?", "Which worker got how many connections?")),
+    Line(
+        "blocking in def",
+        (IN_THE_WAY, "What else had changed?", "How many threads has one worker, and how many users are there?"),
     ),
     Line(
-        "native code", ("What do two do to each other that use the same cores?", "How many cores did ONE worker use?")
+        "shared downstream",
+        (IN_THE_WAY, "Was it the four that limited it?", "Where is the queue: before the workers, or behind?"),
+    ),
+    Line(
+        "native code",
+        (
+            "How many cores did it find free?",
+            "What do two do to each other that use the same cores?",
+            "How many cores did ONE worker use?",
+        ),
     ),
 )
 BLOCKS_S = 0.1  # every waiting endpoint of the demo waits so long
@@ -112,6 +127,7 @@ def blocked_in_words(result: LoadResult, *, pinned: bool) -> str:
     if rate is None:
         return void_in_words(result)
     alone, two = 1 / BLOCKS_S, 2 / BLOCKS_S
+    users = result.plan.users or 0
     cpu = "" if used is None else f" Together the workers used {used:.2f} cores' worth of CPU."
     core = "one core is enough for two that sleep" if pinned else "sleeping needs no core"
     if rate < (alone + two) / 2:
@@ -126,8 +142,9 @@ def blocked_in_words(result: LoadResult, *, pinned: bool) -> str:
         )
     return (
         f"{rate:.0f} answers per second. A call keeps its whole worker for {BLOCKS_S * 1000:.0f} ms, so a worker gives"
-        f" at most {alone:.0f}; two workers sleep side by side, and {core}.{cpu} The second worker did help -"
-        " and the other users wait while nobody works."
+        f" at most {alone:.0f}; two workers sleep side by side, and {core}.{cpu} The second worker did help - and the"
+        f" other users wait while nobody works: {users / rate:.1f} s on average ({users} users divided by {rate:.0f}),"
+        " but not in turn. Some rows stay pale all the time."
     )
 
 

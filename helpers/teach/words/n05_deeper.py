@@ -1,6 +1,8 @@
 """Notebook 05: the sentences of its second part, "Going deeper"."""
 
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from helpers.load.result import LoadResult
@@ -10,6 +12,8 @@ from helpers.teach.outcomes import GAIN_FROM, NO_GAIN_BELOW
 from helpers.teach.together import Together
 from helpers.teach.widgets import html
 from helpers.teach.words.n05 import void_in_words
+
+PROJECT = Path(__file__).resolve().parents[3]
 
 
 def forty_in_words(forty: Together, more: Together) -> Any:
@@ -65,7 +69,7 @@ def _blas(results: Mapping[str, LoadResult], first: str, others: list[str]) -> s
     if best is not None and best > max(crowded, 1.0):
         return (
             "One worker used several cores by itself. A second one adds as many threads again, and they stand in each"
-            " other's way; with one library thread per call each finds a core. The same CPU time, more answers."
+            " other's way. With one library thread per call each finds a core: more answers from the same cores."
         )
     return "One worker used several cores by itself, so a second one had none to add."
 
@@ -83,7 +87,13 @@ def pools_in_words(held: Mapping[int, Held], *, pool_size: int) -> Any:
     return html(f"<p>The most at once at the downstream service - {says}. {end}</p>")
 
 
-def in_a_terminal(pid: int) -> str:
-    """What to type, to see the same without a notebook."""
-    program = py_spy() or "py-spy  (to be installed: python -m pip install py-spy)"
-    return f"'{program}' dump --pid {pid}\n'{program}' top --pid {pid}" if py_spy() else program
+def in_terminals(port: int = 5020) -> str:
+    """What to type into three terminals, to see the same without a notebook."""
+    python, program = sys.executable, py_spy() or "py-spy"
+    missing = "" if py_spy() else f"    (py-spy is to be installed first: '{python}' -m pip install py-spy)\n"
+    return (
+        f"cd '{PROJECT}'    (in each of the three)\n\n"
+        f"1   '{python}' -m uvicorn helpers.demo.api:app --port {port}\n"
+        f"2   '{python}' -m helpers load http://127.0.0.1:{port}/blocking --users 4 --duration 60s\n"
+        f"3   '{program}' dump --pid PID    (the number in “Started server process [PID]”)\n{missing}"
+    )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from helpers.plots.picture import Picture
 
 CROWD = "def, 64 users"
+BUSY_FROM = 0.8  # cores' worth of one worker: Python runs on one core at a time
 Cures = Mapping[str, tuple[str, LoadResult]]
 
 
@@ -55,13 +56,52 @@ def matrix_in_words(
     if work is not None and used is not None:
         lock = "they share one lock, the GIL, and only its holder runs Python" if used < GAIN_FROM else "look at that"
         parts.append(f"The threads of <i>def work</i> used {used:.2f} cores' worth together: {lock}.")
-    parts.append(_native(one, two, cures))
+    parts += [_eased(one, cures), _native(one, two, cures)]
     more_users = gain(crowd[0], crowd[1])
     if more_users is not None and more_users >= NO_GAIN_BELOW:
         parts.append(
             "With 64 users the 40 threads are not enough: a second worker has 40 more, and so has one setting."
         )
     return " ".join(part for part in parts if part)
+
+
+def everywhere_in_words(
+    one: Mapping[str, LoadResult], cures: Cures, crowd: Sequence[LoadResult], awaiting: LoadResult
+) -> Any:
+    """The three questions under the matrix: the cure at other numbers of users, `def` for work, `def` for many."""
+    lines = []
+    cure, users = cured_gain("blocking in async def", one, cures), _users(one.get("/blocking"))
+    if cure is not None:
+        each = "each user waits for nobody but the call" if cure > 0.8 * users else "the cure has a limit of its own"
+        lines.append(f"The cure: × {cure:.1f} with {users} users, since {each}. With 4 users it can be × 4 at most.")
+    work = gain(one.get("/cpu"), one.get("/cpu-def"))
+    if work is not None:
+        other = "nothing" if NO_GAIN_BELOW > work > LESS_BELOW else "something: was it disturbed?"
+        lines.append(f"Work: the same Python in <code>def</code> brought × {work:.2f} in one worker, so {other}.")
+    threads, free = per_s(crowd[0]), per_s(awaiting)
+    if threads is not None and free is not None:
+        lines.append(
+            f"Many who wait: with {_users(crowd[0])} users <code>def</code> gave {threads:.0f} answers per second,"
+            f" <code>await</code> {free:.0f}: it needs no thread for each."
+        )
+    if not lines:
+        return html(f"<p>{void_in_words(*one.values(), *crowd)}</p>")
+    body = "".join(f"<li>{line}</li>" for line in lines)
+    return html(f"<details><summary>Compare</summary><ul>{body}</ul></details>")
+
+
+def _eased(one: Mapping[str, LoadResult], cures: Cures) -> str:
+    """Where the downstream service admits more: what is the next limit?"""
+    eased = cures["shared downstream"][1] if "shared downstream" in cures else None
+    times, used = gain(one.get("/downstream"), eased), cores_of(eased)
+    if times is None or used is None:
+        return ""
+    says = (
+        f"Where the <i>downstream</i> service admits four times as many, one worker gave {times:.1f} times the answers"
+    )
+    if times >= NO_GAIN_BELOW and used > BUSY_FROM:
+        return f"{says}, and uses {used:.2f} cores' worth itself now: the queue has moved to the next in line."
+    return f"{says}."
 
 
 def cured_gain(kind: str, one: Mapping[str, LoadResult], cures: Cures) -> float | None:
@@ -98,16 +138,23 @@ def cures_in_words(blocked: LoadResult, cured: Mapping[str, LoadResult]) -> Any:
 
 
 def tree(
-    one: Mapping[str, LoadResult], two: Mapping[str, LoadResult], cures: Cures, crowd: Sequence[LoadResult]
+    one: Mapping[str, LoadResult],
+    two: Mapping[str, LoadResult],
+    cures: Cures,
+    crowd: Sequence[LoadResult],
+    in_thread: LoadResult,
 ) -> "Picture":
-    """The decision tree with what each cure brought here."""
+    """The decision tree with what each cure brought here; `in_thread` is the blocking call cured by to_thread."""
     from helpers.plots.decision import decision_plot
 
+    to_thread = gain(one.get("/blocking"), in_thread)
     return decision_plot(
         {
             "workers": gain(one.get("/cpu"), two.get("/cpu")),
             "native": cured_gain("native code", one, cures),
             "await": cured_gain("blocking in async def", one, cures),
+            "def": gain(one.get("/blocking"), one.get("/blocking-def")),
+            "to_thread": to_thread,
             "threads": gain(crowd[0], crowd[2]),
             "downstream": cured_gain("shared downstream", one, cures),
         }
