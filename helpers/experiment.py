@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from helpers.errors import InputError
@@ -197,11 +198,37 @@ class SweepResult:
     def __str__(self) -> str:
         lines = [f"{self.path} of {self.app}" + (" (first look)" if self.first_look else "")]
         for cell in self.cells:
-            results = [run.result for run in self.runs if run.cell == cell and not run.void]
-            speeds = ", ".join(f"{result.achieved_per_s:.0f}" for result in results) or "void"
-            lines.append(f"  {cell!s:34} {speeds:>28} /s   {self.ratio(cell)}")
+            lines.append(f"  {cell!s:34} {self._speeds(cell):>28} /s   {self.ratio(cell)}")
         more = [f"and {len(self.notes) - NOTES_SHOWN} more such runs"] if len(self.notes) > NOTES_SHOWN else []
         return "\n".join([*lines, *self.notes[:NOTES_SHOWN], *more])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        import pandas as pd
+
+        from helpers.plots.picture import table_html
+
+        rows = [
+            {
+                "workers": str(cell.workers),
+                "cores": "all" if cell.cpus is None else str(cell.cpus),
+                "users": str(cell.users),
+                "answers/s, a number per launch": self._speeds(cell),
+                "against the first [95 % interval]": str(self.ratio(cell)),
+            }
+            for cell in self.cells
+        ]
+        title = f"{self.path} of {self.app}" + (" (a first look: few launches)" if self.first_look else "")
+        table = table_html(
+            pd.DataFrame(rows, dtype=object), caption=title, cell_style="padding:2px 12px;text-align:right"
+        )
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes[:NOTES_SHOWN])
+        return f"<div>{table}{notes}</div>"
+
+    def _speeds(self, cell: Cell) -> str:
+        results = [run.result for run in self.runs if run.cell == cell and not run.void]
+        return ", ".join(f"{result.achieved_per_s:.0f}" for result in results) or "void"
 
     def _by_repeat(self, cell: Cell) -> dict[int, float]:
         return {run.repeat: run.result.achieved_per_s for run in self.runs if run.cell == cell and not run.void}

@@ -14,7 +14,7 @@ from helpers.load import result as result_module
 from helpers.load.plan import make_plan
 from helpers.load.records import HTTP_5XX, OK, TIMEOUT
 from helpers.load.result import RECORD, LoadResult
-from helpers.load.run import load_test
+from helpers.load.run import Retry, load_test
 from helpers.load.slo import judge, parse_slo
 from helpers.plots.load_curve import fate_plot, load_curve_plot, mean_response_ms
 from helpers.plots.over_time import Panel, over_time_plot
@@ -48,6 +48,7 @@ from helpers.theory.service import constant
 from tests.serving import state_folder  # noqa: F401
 
 S, MS = 10**9, 10**6
+BY_HAND = ("Little's law", "launch")  # checks that find what is made by hand
 SERVICE = constant(0.0025)
 STAGES = [(200, "1s"), (800, "1s"), (200, "2s")]
 
@@ -85,10 +86,10 @@ def run(
 
 @pytest.fixture(autouse=True)
 def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests made by hand keep no user busy all the time, which a check would find."""
+    """Requests made by hand keep no user busy all the time and come from no launch, which two checks would find."""
     check_all = result_module.check_all
     monkeypatch.setattr(
-        result_module, "check_all", lambda facts: tuple(c for c in check_all(facts) if c.name != "Little's law")
+        result_module, "check_all", lambda facts: tuple(c for c in check_all(facts) if c.name not in BY_HAND)
     )
 
 
@@ -135,7 +136,10 @@ CLIENTS = Fate("20 clients", 20, 2, 0, 20, 0.3)
 FATES = (
     Fate("no limit", 900, 200, 0, 900, 1.5),
     Fate("limit 20", 900, 600, 300, 600, 1.5),
-    Fate("limit 20,\ndefault loop", 900, 300, 0, 900, 1.5),
+)
+DEFAULT = (
+    Fate("default loop,\nno limit", 900, 310, 0, 900, 1.5),
+    Fate("default loop,\nlimit 20", 900, 300, 0, 900, 1.5),
 )
 TEN = ten_requests(*["ok"] * 4, *["status 503"] * 6)
 CODES = [200, 200, 200, 200, 503, 503]
@@ -152,7 +156,15 @@ def storm_run(*, back: bool, retries: bool = False, void: bool = False) -> LoadR
     return run(at_s, response, outcomes, void=void, rate=STAGES, timeout=0.3)
 
 
-STORM = {"no retries": storm_run(back=True), "3 retries": storm_run(back=False, retries=True)}
+def retried(result: LoadResult, retry: Retry) -> LoadResult:
+    """The same requests, as if they had been sent with these retries."""
+    return replace(result, plan=replace(result.plan, retry=retry))
+
+
+STORM = {
+    "no retries": storm_run(back=True),
+    "3 retries": retried(storm_run(back=False, retries=True), Retry(times=3, after="50ms")),
+}
 DOOR = [Knock(number, number <= 9, min(number, 9), 8) for number in range(1, 13)]
 
 
@@ -185,9 +197,10 @@ def test_four_times_the_work_is_reached_at_three_quarters():
 def test_a_limit_must_be_above_the_connections_that_are_always_open():
     assert check("07.3", ..., connections=20).mark == "open"
     assert check("07.3", 21, connections=20).mark == "right"
-    hints = [check("07.3", wrong, connections=20) for wrong in (20, 1, 42, 30, 5)]
+    hints = [check("07.3", wrong, connections=20) for wrong in (20, 1, 42, 30, 5, 11)]
     assert {hint.mark for hint in hints} == {"wrong"}
-    assert len({hint.says for hint in hints}) == 5
+    assert len({hint.says for hint in hints}) == 6
+    assert "to each worker?" in hints[-1].says
 
 
 # ------------------------------------------------------------------------------------------------------------- words
@@ -196,6 +209,8 @@ def test_a_limit_must_be_above_the_connections_that_are_always_open():
 def test_what_users_and_arrivals_did_is_told_for_both_outcomes():
     grew = str(n07.growth_in_words(FEW, MANY, ARRIVALS, 400.0))
     assert "Each second 120 more come" in grew
+    assert ("had not settled" in grew) == ("steady" in n07.warned(ARRIVALS))
+    assert "steady" in n07.warned(ARRIVALS)
     assert "did not grow" in str(n07.growth_in_words(FEW, MANY, open_run(5, 6), 400.0))
     void = str(n07.growth_in_words(FEW, MANY, open_run(5, 300, void=True), 400.0))
     assert "pulled the plug" in void
@@ -219,19 +234,55 @@ def test_the_curve_is_compared_with_what_theory_says():
     ideal = [Dot(busy / 0.0025, busy, mean_response_ms(busy, 2.5, 0.0), None) for busy in (0.3, 0.6, 0.88)]
     off = [replace(dot, mean_ms=4 * dot.mean_ms) for dot in ideal]
     visitors = open_run(1, 2)
+
+    def told(dots: Sequence[Dot], most: float = 400.0, visitors: LoadResult = visitors) -> str:
+        return str(n07.curve_in_words(dots, SERVICE, visitors, most))
+
     assert n07.follows(ideal, SERVICE) == pytest.approx(1)
     assert n07.follows([], SERVICE) is None
-    assert "got nothing but your service time" in str(n07.curve_in_words(ideal, SERVICE, visitors))
-    assert "up to 4.0 times off" in str(n07.curve_in_words(off, SERVICE, visitors))
-    assert "4.0 times" not in str(n07.curve_in_words(ideal[-1:], SERVICE, visitors))
-    assert "pulled the plug" in str(n07.curve_in_words([], SERVICE, open_run(1, 2, void=True)))
+    assert "got nothing but your service time" in told(ideal)
+    assert "up to 4.0 times off" in told(off)
+    assert "up to" not in told([replace(off[-1], busy=0.95)])
+    assert "pulled the plug" in told([], visitors=open_run(1, 2, void=True))
+    assert "measured apart" not in told(ideal)
+    assert "400/s in this picture; the first section found 388/s" in told(ideal, 388.0)
+
+
+def test_the_wait_is_compared_not_the_response():
+    ideal = [Dot(busy / 0.0025, busy, mean_response_ms(busy, 2.5, 0.0), None) for busy in (0.3, 0.9)]
+    told = str(n07.curve_in_words(ideal, SERVICE, open_run(1, 2), 400.0))
+    assert "At 90 % utilisation an answer took 5.5 times the work itself, at 30 % 1.2 times" in told
+    assert "21.0 times the wait with 3.0 times the visitors" in told
+    assert "faster than the load" in told
+    idle = [replace(ideal[0], mean_ms=2.4), ideal[1]]
+    assert "out of next to nothing" in str(n07.curve_in_words(idle, SERVICE, open_run(1, 2), 400.0))
+    disturbed = [replace(ideal[0], mean_ms=9.0), ideal[1]]
+    assert "did not grow faster" in str(n07.curve_in_words(disturbed, SERVICE, open_run(1, 2), 400.0))
 
 
 def test_the_knee_is_told_as_a_share_of_what_the_worker_can_do():
-    assert "300 requests/s</b> keep p95 &lt; 15 ms: 75 %" in n07.knee_in_words(searched(300.0), 400.0).text
-    assert "too generous" in n07.knee_in_words(searched(390.0), 400.0).text
-    assert "No rate was found" in n07.knee_in_words(searched(None), 400.0).text
-    assert "No rate was found" in n07.knee_in_words(searched(300.0, void=True), 400.0).text
+    def told(knee: Knee) -> str:
+        return str(n07.knee_in_words(knee, 400.0, SERVICE).text)
+
+    assert "300 requests/s</b> keep p95 &lt; 15 ms: 75 %" in told(searched(300.0))
+    assert "It is so" not in told(searched(300.0)), "the picture says so already"
+    assert "It is so" in told(replace(searched(300.0), end="at least"))
+    assert "2.2 times the work there, 5.5 times at 90 %" in told(searched(300.0))
+    assert "too generous" in told(searched(390.0))
+    assert "No rate was found" in told(searched(None))
+    assert "No rate was found" in told(searched(300.0, void=True))
+
+
+def test_steps_of_the_search_that_warned_are_shown():
+    calm = searched(300.0)
+    assert "warned" not in n07.knee_in_words(calm, 400.0, SERVICE).text
+    slow = open_run(3, 12)
+    warning = replace(calm, steps=(replace(calm.steps[0], result=slow), calm.steps[1]))
+    assert "1 of 2 steps warned, the one that met it among them (“steady”): a first look" in str(
+        n07.knee_in_words(warning, 400.0, SERVICE)
+    )
+    both = replace(calm, steps=tuple(replace(step, result=slow) for step in calm.steps))
+    assert "“steady” 2 times" in n07.knee_in_words(both, 400.0, SERVICE).text
 
 
 @pytest.mark.parametrize(
@@ -251,6 +302,7 @@ def test_if_the_limit_queued_the_list_of_codes_would_say_so(served: int, right: 
     assert n07.limit_right(ten) == right
     assert ("did let the others wait" in n07.limit_in_words(ten)) == (served == 10)
     assert ("not one waited" in n07.limit_in_words(ten)) == (served < 10)
+    assert "cannot be" not in n07.limit_in_words(ten), "the codes alone prove nothing of what is counted"
 
 
 def test_a_request_without_an_answer_leaves_the_question_open():
@@ -266,17 +318,34 @@ def test_what_the_limit_counts_is_told_for_both_outcomes():
     assert "do not count" in str(n07.idle_in_words([200] * 6, 0.0, limit=5, keep_alive_s=1))
 
 
-def test_the_limit_helped_or_did_not_and_the_default_loop_has_its_own_sentence():
+def test_the_limit_helped_or_did_not_or_refused_nobody():
     helped = str(n07.fates_in_words(FATES, 400.0))
     assert "fail fast" in helped
-    assert "before the door" in helped
-    flat = (replace(FATES[1], refused=0), FATES[1], FATES[1])
-    assert "did not help" in str(n07.fates_in_words(flat, 400.0))
-    assert "before the door" not in str(n07.fates_in_words(flat, 400.0))
-    half = str(n07.fates_in_words((*FATES[:2], replace(FATES[2], void="a hog")), 400.0))
-    assert "fail fast" in half
-    assert "a hog" in half
-    assert "a hog" in str(n07.fates_in_words((replace(FATES[0], void="a hog"), *FATES[1:]), 400.0))
+    assert "towards 0 with every further second" in helped
+    assert "did not help" in str(n07.fates_in_words((FATES[1], FATES[1]), 400.0))
+    nobody = str(n07.fates_in_words((FATES[0], replace(FATES[1], refused=0)), 400.0))
+    assert "That limit refused nobody: it did nothing here" in nobody
+    assert "next to nothing was executed for nobody" in str(n07.fates_in_words((FATES[1], FATES[1]), 400.0))
+    assert "More than it can do?" not in helped
+    assert "More than it can do?" in str(n07.fates_in_words(FATES, 390.0))
+    assert "a hog" in str(n07.fates_in_words((replace(FATES[0], void="a hog"), FATES[1]), 400.0))
+
+
+def test_the_default_loop_is_compared_with_the_other_one_and_with_itself():
+    nothing = str(deeper.default_loop_in_words(DEFAULT, FATES))
+    assert "So it did nothing" in nothing
+    assert "before the door" in nothing
+    assert "With asyncio the same limit left 400: try a limit with your own loop" in nothing
+    best = (DEFAULT[0], replace(DEFAULT[1], in_time=640))
+    assert "no more than that" in str(deeper.default_loop_in_words(best, FATES))
+    refuses = (DEFAULT[0], replace(DEFAULT[1], in_time=500, refused=400))
+    assert "Here it helped" in str(deeper.default_loop_in_words(refuses, FATES))
+    assert "a hog" in str(deeper.default_loop_in_words((replace(DEFAULT[0], void="a hog"), DEFAULT[1]), FATES))
+    assert "quick pace" in str(deeper.default_loop_in_words([], FATES))
+    assert "quick pace" in str(deeper.default_loop_picture([], 400.0))
+    assert "default loop, limit 20: 900 requests" in deeper.default_loop_picture(DEFAULT, 400.0).alt
+    void = (FATES[0], replace(FATES[1], void="a hog"))
+    assert "With asyncio" not in str(deeper.default_loop_in_words(DEFAULT, void))
 
 
 def test_the_storm_is_told_for_both_outcomes():
@@ -284,14 +353,38 @@ def test_the_storm_is_told_for_both_outcomes():
     assert "metastable" in stays
     assert deeper.recovered_s(STORM["3 retries"]) is None
     assert deeper.recovered_s(STORM["no retries"]) == pytest.approx(0.5, abs=0.2)
-    calm = {**STORM, "3 retries": STORM["no retries"]}
-    assert "too short for a storm" in str(deeper.storm_in_words(calm, 400.0))
-    idle = {**STORM, "3 retries": storm_run(back=False)}
-    assert "less than it can do" in str(deeper.storm_in_words(idle, 400.0))
-    assert "did not recover before" in str(deeper.storm_in_words({**STORM, "no retries": STORM["3 retries"]}, 400.0))
+    calm = {**STORM, "3 retries": retried(storm_run(back=True), Retry(times=3, after="50ms"))}
+    assert "could have made 800 attempts" in str(deeper.storm_in_words(calm, 400.0))
+    idle = {**STORM, "3 retries": retried(storm_run(back=False), Retry(times=3, after="50ms"))}
+    assert "no more than it can do" in str(deeper.storm_in_words(idle, 400.0))
+    assert "did not recover before" in str(deeper.storm_in_words({**STORM, "no retries": storm_run(back=False)}, 400.0))
     void = {**STORM, "no retries": storm_run(back=True, void=True)}
     assert "pulled the plug" in str(deeper.storm_in_words(void, 400.0))
     assert "void" in deeper.storm_picture(void, 400.0).alt
+
+
+def test_of_the_storm_only_those_are_counted_who_came_after_the_peak():
+    at_s = [*np.arange(0, 1, 1 / 200), *np.arange(1, 2, 1 / 800), *np.arange(2, 3.05, 1 / 1200)]
+    at_s += [*np.arange(3.05, 4, 1 / 800)]
+    late = [OK if at < 1.2 else TIMEOUT for at in at_s]
+    three = run(at_s, [300.0] * len(at_s), late, rate=STAGES, timeout=0.3, retry=Retry(times=3, after="50ms"))
+    still, alone = deeper.still_sent(three)
+    assert alone
+    assert still == pytest.approx(800, rel=0.02), "four times 200, not what the peak left"
+    told = str(deeper.storm_in_words({**STORM, "3 retries": three}, 400.0))
+    assert "nobody of the peak asks any more" in told
+    slow = retried(three, Retry(times=3, after="1s"))
+    assert not deeper.still_sent(slow)[1]
+    assert "visitors included" in str(deeper.storm_in_words({**STORM, "3 retries": slow}, 400.0))
+
+
+def test_a_third_kind_of_retry_is_told_beside_the_others():
+    once = retried(storm_run(back=True), Retry(times=1, after="1s"))
+    told = str(deeper.storm_in_words({**STORM, "1 retry after 1 s": once}, 400.0))
+    assert "metastable" in told
+    assert "1 retry after 1 s: back 0.5 s after the peak" in told
+    assert "at most 400 attempts" in told
+    assert "so few retries" in told
 
 
 def test_the_door_is_told_with_and_without_a_system_that_counts():
@@ -305,7 +398,7 @@ def test_the_door_is_told_with_and_without_a_system_that_counts():
 
 
 def test_eighty_percent_means_something_else_for_each_number_of_workers():
-    assert deeper.no_law((1, 2, 8)).endswith("67% with 1, 82% with 2, 95% with 8 worker(s)")
+    assert deeper.no_law((1, 2, 8)).endswith("67 % with 1 worker, 82 % with 2 workers, 95 % with 8 workers.")
 
 
 # ------------------------------------------------------------------------------------------- the checklist, the recap
@@ -315,7 +408,9 @@ def test_every_line_of_the_checklist_has_its_number_or_says_that_it_has_none():
     core = lines(MINE)
     assert [each.number is None for each in core] == [False] * 7 + [True] * 2
     assert checklist(MINE).text.count("see Going deeper") == 2
-    whole = checklist(MINE, STORM, DOOR).text
+    assert "asyncio: 133 without a limit, 400 with it: it helped" in checklist(MINE).text
+    whole = checklist(MINE, STORM, DOOR, DEFAULT).text
+    assert "default loop: 207 without a limit, 200 with it: it refused nobody" in whole
     assert "see Going deeper" not in whole
     assert whole.count("✔") == 9
     assert "client 5 refused, behind 4 idle" in whole
@@ -470,6 +565,9 @@ def test_what_the_limit_refused_is_told_apart_from_what_came_too_late(state_fold
         )  # fmt: skip
         found = fate("limit 5", past, server)
     assert past.outcomes["http_5xx"] == found.refused > 10
+    counted = next(each for each in past.checks if each.name == "server's count")
+    assert counted.verdict == "pass"
+    assert f"{found.refused} refused by the server itself" in counted.why
     assert HTTP_5XX in past.window["outcome"]
     assert found.in_time + found.refused == found.offered
 

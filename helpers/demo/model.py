@@ -1,4 +1,7 @@
-"""An app with a model, loaded at import as most apps do it: each worker loads its own, or all map one file."""
+"""An app with a model, loaded at import as most apps do it: each worker loads its own, or all map one file.
+
+MODEL_MIB=0 leaves the model out (a single number remains): what the app holds without it.
+"""
 
 import os
 
@@ -6,10 +9,10 @@ import numpy as np
 from fastapi import FastAPI
 
 app = FastAPI(title="Model", summary="Answers from 60 MB of numbers.")
-MODEL_MIB = 60
+MODEL_MIB = int(os.environ.get("MODEL_MIB", "60"))
 FILE = os.environ.get("MODEL_FILE")  # written by numpy.save
 
-model = np.load(FILE, mmap_mode="r") if FILE else np.ones(MODEL_MIB * 2**20 // 8)
+model = np.load(FILE, mmap_mode="r") if FILE else np.ones(max(1, MODEL_MIB * 2**20 // 8))
 total = float(model.sum())  # reads all of it, as answering requests would
 
 

@@ -61,6 +61,7 @@ class Facts:
     finished_least: int | None
     incomplete: str | None
     users: int = 0
+    turned_away: int = 0  # of those answered: by the server itself, before the application, which did not count them
     unanswered: int | None = None  # users without an answer when the window began
     longer_warmup_s: float = 0.0  # that would have given each of them one
     redirects: int = 0
@@ -290,8 +291,11 @@ def server_count(facts: Facts) -> Check | None:
     least, most = facts.finished_least, facts.finished_most
     if least is None or most is None or facts.workers_lost:  # what a killed worker had in hand nobody counted
         return None
-    span = f"{facts.answered} answers, {most} requests finished by the server's own count, {facts.sent} sent"
-    if most < facts.answered:
+    answered = facts.answered - facts.turned_away
+    span = f"{answered} answers, {most} requests finished by the server's own count, {facts.sent} sent"
+    if facts.turned_away:
+        span += f", {facts.turned_away} refused by the server itself (limit_concurrency)"
+    if most < answered:
         why = f"{span}: answers came from somebody else. Check what else listens on this port."
     elif least > facts.sent:
         why = f"{span}: somebody else used the server meanwhile. Stop them and repeat."

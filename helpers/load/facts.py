@@ -11,6 +11,7 @@ from helpers.load.records import (
     ATTEMPT_SHIFT,
     BODY_MISMATCH,
     FLAG_FOREIGN,
+    HTTP_5XX,
     NOT_SENT,
     OK,
     REFUSED,
@@ -43,7 +44,8 @@ def facts(result: "LoadResult") -> Facts:
         foreign_answers=int(np.count_nonzero(records["flags"] & FLAG_FOREIGN)),
         same_launch=None if after is None or before is None else after.id == before.id,
         workers_lost=len(before.serving - after.serving) if before and after and before.id == after.id else 0,
-        answered=int(np.count_nonzero(records["outcome"] <= ANSWERED_UP_TO)),
+        answered=answers(records),
+        turned_away=turned_away(records) if before is not None else 0,
         sent=int(np.count_nonzero(records["sent_ns"])),
         finished_most=after.finished - before.finished if before and after else None,
         finished_least=after.finished - before.started if before and after else None,
@@ -56,6 +58,19 @@ def facts(result: "LoadResult") -> Facts:
         pause_ms=seen.pause_ms,
         duration_s=result.duration_s,
     )
+
+
+def turned_away(records: "Records") -> int:
+    """Errors that do not say which worker gave them, of an instrumented server: they came from before the application.
+
+    Uvicorn's 503 for its limit_concurrency is such a one; the server's own count does not know of it.
+    """
+    return int(np.count_nonzero((records["outcome"] == HTTP_5XX) & (records["worker"] == 0)))
+
+
+def answers(records: "Records") -> int:
+    """How many of the requests were answered, by whatever status."""
+    return int(np.count_nonzero(records["outcome"] <= ANSWERED_UP_TO))
 
 
 def to_be_retried(result: "LoadResult", records: "Records") -> NDArray[np.bool_]:

@@ -102,11 +102,11 @@ def _result(report: Report, job: Job, launch: Launch | None) -> "LoadResult | No
         return None
     import numpy as np  # not at the top: the server's start-up is timed with this module imported
 
-    from helpers.load.records import OUTCOMES
+    from helpers.load.facts import answers, turned_away
     from helpers.load.result import RECORD, LoadResult
 
     records = np.fromfile(job.records, dtype=RECORD, count=job.records.stat().st_size // RECORD.itemsize)
-    answered = int(np.count_nonzero(records["outcome"] <= OUTCOMES.index("body_mismatch")))
+    answered = answers(records) - turned_away(records)  # whom the server refuses itself, it does not count
     window, done = report.window, report.done
     end_ns = done["t1_ns"] if done else window["t1_ns"]
     if done is None and len(records):  # it broke off: nothing is known of the rest of the window

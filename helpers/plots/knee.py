@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from helpers.errors import InputError
 from helpers.plots.picture import (
@@ -28,6 +28,7 @@ from helpers.plots.picture import (
 
 WIDTH, HEIGHT, LEFT, RIGHT = 8.0, 5.2, 0.95, 1.55  # inches
 TIMES_AT, ERRORS_AT = (1.95, 2.25), (0.8, 0.75)  # bottom and height of each panel
+TICKS_APART = 0.08  # of the width
 ONE_TICK_A_DECADE = 100  # from this ratio between the ends of the scale on
 Row = Mapping[str, Any]
 
@@ -59,10 +60,10 @@ def knee_plot(rows: Sequence[Row], *, rate_per_s: float | None, missed_per_s: fl
     errors = picture.axes_at(LEFT, ERRORS_AT[0], WIDTH - LEFT - RIGHT, ERRORS_AT[1])
     series = _series(found)
     for axes in (times, errors):
-        _rate_axis(axes, found)
+        _rate_axis(axes, found, [rate for rate in (rate_per_s, missed_per_s) if rate is not None])
         _mark(axes, rate_per_s, missed_per_s)
     times.tick_params(labelbottom=False)
-    errors.set_xlabel("requests per second offered (the scale doubles from step to step)")
+    errors.set_xlabel("requests per second offered (log scale)")
     _name_marks(times, rate_per_s, missed_per_s)
     _draw_times(times, series)
     _draw_errors(errors, found)
@@ -104,17 +105,19 @@ def _value(row: Row, name: str) -> tuple[float, bool] | None:
     return (float(value["at_least"]), True) if isinstance(value, Mapping) else (float(value), False)
 
 
-def _rate_axis(axes: Axes, rows: Sequence[Row]) -> None:
+def _rate_axis(axes: Axes, rows: Sequence[Row], ends: Sequence[float]) -> None:
+    """A tick at each rate; where they are too close, those in `ends`, the lowest and the highest go first."""
     rates = [float(row["rate_per_s"]) for row in rows]
     axes.set_xscale("log", base=2)
     axes.set_xlim(rates[0] / 1.25, rates[-1] * 1.25)
-    first, last = rates[0], rates[-1]
-    ticks = [first]
-    while ticks[-1] * 2 <= last * 1.1:
-        ticks.append(ticks[-1] * 2)
-    axes.xaxis.set_major_locator(FixedLocator(ticks[:: max(1, len(ticks) // 7)]))
+    low, high = axes.get_xlim()
+    ticks: list[float] = []
+    for rate in [*ends, rates[0], rates[-1], *rates]:
+        if all(abs(math.log(rate / other)) >= TICKS_APART * math.log(high / low) for other in ticks):
+            ticks.append(rate)
+    axes.xaxis.set_major_locator(FixedLocator(sorted(ticks)))
     axes.xaxis.set_minor_locator(NullLocator())
-    plain_ticks(axes.xaxis)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: short(rate)))
 
 
 def _mark(axes: Axes, rate_per_s: float | None, missed_per_s: float | None) -> None:
@@ -134,7 +137,7 @@ def _name_marks(axes: Axes, rate_per_s: float | None, missed_per_s: float | None
 
 def _draw_times(axes: Axes, series: Sequence[Series]) -> None:
     values = [ms for each in series for _, ms, _ in each.points] + [each.limit_ms for each in series if each.limit_ms]
-    axes.set_title("response time (ms)", size=11, loc="left", color=SOFT_INK)
+    axes.set_title("response time (ms, log scale)", size=11, loc="left", color=SOFT_INK)
     if not values:
         axes.set_yticks([])
         return

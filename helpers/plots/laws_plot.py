@@ -30,18 +30,23 @@ from helpers.theory.scaling import UslFit
 WIDTH, HEIGHT = 8.0, 4.2  # inches
 LEFT, BOTTOM, PANEL_HEIGHT, NAMES_IN = 0.75, 0.75, 2.55, 1.3
 HIGHEST_UTILISATION, HIGHEST_WAIT = 0.95, 12.0
+NEAR_THE_AXIS = 1.0  # services
 Name = tuple[str, float, str]  # what a line is called, where it ends, its colour
 
 
 @drawn
-def usl_plot(fit: UslFit) -> Picture:
-    """Throughputs as dots, the Universal Scalability Law through them with its 95 % band, and where it peaks."""
+def usl_plot(fit: UslFit, *, invented: bool = False) -> Picture:
+    """Throughputs as dots, the Universal Scalability Law through them with its 95 % band, and where it peaks.
+
+    `invented`: the dots are no measurement, and the picture says so.
+    """
     most = max(fit.workers)
     shown = 1.1 * fit.peak_workers if 1.13 * most < fit.peak_workers < 2 * most else 1.25 * most
     grid = np.linspace(1, shown, 120)
     law = np.array([fit.per_s(n) for n in grid])
     picture = Picture(WIDTH, HEIGHT)
-    picture.headline("The Universal Scalability Law", "requests per second (higher is better) · a dot is one launch")
+    dot = "a dot is one invented launch" if invented else "a dot is one launch"
+    picture.headline("The Universal Scalability Law", f"requests per second (higher is better) · {dot}")
     axes = picture.axes_at(LEFT, BOTTOM, WIDTH - LEFT - NAMES_IN, PANEL_HEIGHT)
     top = 1.25 * max(*fit.measured_per_s, law.max())
     axes.set(xlim=(0.5, shown), ylim=(0, top), xlabel="workers")
@@ -57,9 +62,11 @@ def usl_plot(fit: UslFit) -> Picture:
     _name_lines(axes, lines)
     if fit.peak_workers <= shown:
         _draw_peak(axes, fit, shown)
-    columns = {"workers": fit.workers, "measured/s": fit.measured_per_s, "law/s": map(fit.per_s, fit.workers)}
+    given = "invented/s" if invented else "measured/s"
+    columns = {"workers": fit.workers, given: fit.measured_per_s, "law/s": map(fit.per_s, fit.workers)}
     table = pd.DataFrame({name: list(values) for name, values in columns.items()})
-    return picture.finish(f"The Universal Scalability Law fitted to {len(fit.workers)} launches: {fit}.", table)
+    launches = f"{len(fit.workers)} {'invented ' if invented else ''}launches"
+    return picture.finish(f"The Universal Scalability Law fitted to {launches}: {fit}.", table)
 
 
 def _draw_linear(axes: Axes, fit: UslFit, shown: float, lines: list[Name]) -> None:
@@ -136,8 +143,11 @@ def _draw_waits(axes: Axes, index: int, workers: int, points: Sequence[tuple[int
     style: dict[str, Any] = {"markersize": 6, "markerfacecolor": "white", "linestyle": "none", "zorder": 5}
     axes.plot([x for x, _ in dots], [y for _, y in dots], marker, color=colour, **style)
     at_80 = wait_in_services(workers, 0.8)
-    label: dict[str, Any] = {"ha": "left", "va": "top", "size": 10.5, "color": colour, "path_effects": HALO}
-    axes.text(0.81, at_80 - 0.05, f"{short(at_80)}×", zorder=6, **label)
+    label: dict[str, Any] = {"size": 10.5, "color": colour, "path_effects": HALO, "zorder": 6}
+    if at_80 < NEAR_THE_AXIS:  # below the line there is no room
+        axes.text(0.79, at_80 + 0.05, f"{short(at_80)}×", ha="right", va="bottom", **label)
+    else:
+        axes.text(0.81, at_80 - 0.05, f"{short(at_80)}×", ha="left", va="top", **label)
     return f"{count(workers, 'worker')}\n(M/M/{workers})", min(waits[-1], axes.get_ylim()[1]), colour
 
 

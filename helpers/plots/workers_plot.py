@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.transforms import ScaledTranslation
 
 from helpers.plots.picture import (
     HALO,
@@ -25,6 +26,7 @@ from helpers.plots.rows import Cell, Row, cells, one_load
 
 WIDTH, HEIGHT = 8.0, 4.4  # inches
 LEFT, BOTTOM, PANEL_HEIGHT, NAMES_IN = 0.8, 0.8, 2.75, 1.45
+BET_IN, ASIDE_IN = 0.75, 0.24  # room to the right for the bet, which stands beside the dots
 TICK_IN = 0.26  # a tick label needs so much room
 
 Points = Sequence[tuple[int, float]]  # workers, requests per second
@@ -58,7 +60,7 @@ def workers_plot(
     means = ["a dot is one launch"] + (["a bar is the 95 % interval"] if bars else [])
     means += ["dashed: simulated"] if lines else []
     picture.headline("Requests per second, by workers", f"higher is better · {' · '.join(means)}")
-    room = WIDTH - LEFT - (NAMES_IN if lines else 0.4)
+    room = WIDTH - LEFT - (NAMES_IN if lines else BET_IN)
     axes = picture.axes_at(LEFT, BOTTOM, room, PANEL_HEIGHT)
     axes.set(xlim=(places[0] - 0.6, places[-1] + 0.6), ylim=(0, top), ylabel="requests per second")
     axes.set_xlabel("workers", labelpad=16)
@@ -135,11 +137,12 @@ def _name_measured(axes: Axes, found: Sequence[Cell], cores: int) -> None:
 
 
 def _draw_bet(axes: Axes, place: int, guess: float) -> None:
-    axes.plot([place], [guess], "D", markersize=9, markerfacecolor="white", color=INK, zorder=7, clip_on=False)
-    right = place < axes.get_xlim()[1] - 1
-    words = "  your bet" if right else "your bet  "
-    style: dict[str, Any] = {"ha": "left" if right else "right", "va": "center", "size": 10.5, "path_effects": HALO}
-    axes.text(place, guess, words, zorder=7, color=SOFT_INK, **style)
+    """Beside the dots of that number of workers: on them it would hide them where the bet is right."""
+    aside = axes.transData + ScaledTranslation(ASIDE_IN, 0, axes.figure.dpi_scale_trans)
+    mark: dict[str, Any] = {"markersize": 9, "markerfacecolor": "white", "color": INK, "clip_on": False}
+    axes.plot([place], [guess], "D", transform=aside, zorder=7, **mark)
+    style: dict[str, Any] = {"ha": "left", "va": "center", "size": 10.5, "path_effects": HALO}
+    axes.text(place, guess, "   your bet", transform=aside, zorder=7, color=SOFT_INK, **style)
 
 
 def _alt(found: Sequence[Cell], lines: Mapping[str, Points], cores: int) -> str:

@@ -12,11 +12,14 @@ from typing import Any
 
 from helpers.errors import InputError, LabError
 from helpers.teach.widgets import WITHOUT, html, library, show
-from helpers.theory.workers import Advice, how_many_workers
+from helpers.theory.workers import Advice, how_many_workers, rounded
 
 CONNECTIONS_EACH = 8  # users per worker: with fewer, chance may leave a worker without any
 USERS_MOST = 1000
 WORKERS_MOST = 64  # as many as this course starts
+WAIT_MOST_MS = 60_000  # what the demo's endpoints take
+DEMO = "helpers.demo.api:app"
+BY_CODE = "advisor.set(quota=1.5, memory_mib=512)"
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,11 @@ class Field:
 
 FIELDS = (
     Field("cores", "cores", "IntSlider", 1, 64),
-    Field("quota", "CPU quota (0: none)", "FloatSlider", 0, 64, 0.5, may_be_none=True),
+    Field("quota", "CPU quota (0: none)", "BoundedFloatText", 0, 1024, 0.25, may_be_none=True),
     Field("memory_mib", "memory, MiB (0: plenty)", "BoundedIntText", 0, 1_048_576, 128, may_be_none=True),
-    Field("mib_per_worker", "MiB per worker", "BoundedFloatText", 1, 1_048_576, 5),
+    Field("mib_per_worker", "MiB per worker", "BoundedFloatText", 0, 1_048_576, 5),
     Field("base_mib", "MiB without workers", "BoundedFloatText", 0, 1_048_576, 5),
-    Field("cpu_ms", "CPU work per request, ms", "BoundedFloatText", 0.01, 60_000, 1),
+    Field("cpu_ms", "CPU work per request, ms", "BoundedFloatText", 0, 60_000, 1),
     Field("waiting_share", "share of a request that waits", "FloatSlider", 0, 0.99, 0.01),
     Field("waits", "while it waits, its worker", "Dropdown"),
     Field("wanted_per_s", "requests/s wanted (0: all)", "BoundedFloatText", 0, 1_000_000, 50, may_be_none=True),
@@ -51,7 +54,7 @@ class Calculator:
 
     def __init__(self, app: str, path: str, values: dict[str, Any]) -> None:
         self._app, self._path = app, path
-        self.values = values
+        self._here = self.values = values
         self.advice: Advice = how_many_workers(**values)
         self._controls: dict[str, Any] = {}
         self._answer: Any = None
@@ -74,17 +77,41 @@ class Calculator:
         return self
 
     def code(self) -> str:
-        """The sweep that measures around the answer: one less, the number itself, one more."""
-        most = min(WORKERS_MOST, max(1, self.advice.workers))
+        """The sweep that measures around the answer: one less, the number itself, one more; empty where none fits."""
+        if not self.advice.workers:
+            return ""
+        most = min(WORKERS_MOST, self.advice.workers)
         counts = sorted({1, max(1, most - 1), most, min(WORKERS_MOST, most + 1)})
-        users = min(USERS_MOST, math.ceil(CONNECTIONS_EACH * counts[-1] / (1 - self.values["waiting_share"])))
+        held = 1 - self.values["waiting_share"] if self.values["waits"] == "await" else 1.0  # who blocks has one each
+        users = min(USERS_MOST, math.ceil(CONNECTIONS_EACH * counts[-1] / held))
         return (
             "from helpers.experiment import sweep\n"
-            f"sweep({self._app!r}, {self._path!r}, workers={tuple(counts)}, users=({users},), repeats=3, duration=2)"
+            f"sweep({self._app!r}, {self._endpoint()!r}, workers={tuple(counts)}, users=({users},), repeats=3, duration=2)"
         )
 
+    def _endpoint(self) -> str:
+        """The path to load; of the demo app one that waits, for as long as a request of such a share would."""
+        share = self.values["waiting_share"]
+        if not share or self._app != DEMO:
+            return self._path
+        wait_ms = min(WAIT_MOST_MS, max(1, round(self.values["cpu_ms"] * share / (1 - share))))
+        return f"/{'sleep' if self.values['waits'] == 'await' else 'blocking'}?ms={wait_ms}"
+
+    def _now(self) -> str:
+        """The words above the line of code: what it measures, and on which machine."""
+        if not self.advice.workers:
+            return "Nothing to measure: more memory, or less in it."
+        here, wanted = self._here, self.values
+        there = wanted["cores"] != here["cores"] or wanted["quota"] != here["quota"]
+        cores = f"{wanted['cores']:g} core{'' if wanted['cores'] == 1 else 's'}"
+        quota = "" if wanted["quota"] is None else f" and a quota of {wanted['quota']:g}"
+        words = f"Now measure, on that machine (with {cores}{quota}; this one is another)" if there else "Now measure"
+        if self._endpoint() != self._path:
+            words += "; this endpoint only waits, so put in one of yours"
+        return f"{words}:"
+
     def __repr__(self) -> str:
-        return f"{self.advice}\nNow measure:\n{self.code()}"
+        return "\n".join(filter(None, (str(self.advice), self._now(), self.code())))
 
     def _repr_html_(self) -> str:
         advice = self.advice
@@ -96,24 +123,28 @@ class Calculator:
             for limit in advice.limits
         )
         number = f"{advice.workers} worker{'' if advice.workers == 1 else 's'}"
-        most = f"at most {advice.per_s:,.3g} answers/s, if they do nothing but this" if advice.workers else "none fits"
+        most = (
+            f"at most {rounded(advice.per_s)} answers/s, if they do nothing but this" if advice.workers else "none fits"
+        )
         short = "<p><b>Not enough</b> for the requests that are wanted: more cores or less work.</p>"
+        trade = f"<p>{escape(advice.trade[0].upper() + advice.trade[1:])}.</p>" if advice.trade else ""
+        line = f'<pre style="font-family:monospace">{escape(self.code())}</pre>' if self.code() else ""
         return (
             f'<div><p style="font-size:1.6em;margin:.3em 0"><b>{number}</b> '
             f'<span style="font-size:.6em">decided by: {advice.decided}; {most}</span></p>'
-            f'<table style="border-collapse:collapse">{rows}</table>{short if advice.enough is False else ""}'
-            f'<p>Now measure:</p><pre style="font-family:monospace">{escape(self.code())}</pre></div>'
+            f'<table style="border-collapse:collapse">{rows}</table>{trade}{short if advice.enough is False else ""}'
+            f"<p>{escape(self._now())}</p>{line}</div>"
         )
 
     def _ipython_display_(self) -> None:
         widgets = library()
         if widgets is None:
             show(html(self._repr_html_()))
-            print(f"by code: calculator(cores=4, quota=1.5), or .set(memory_mib=512)\n{WITHOUT}")
+            print(f"by code: advisor = calculator(cores=4), then {BY_CODE}\n{WITHOUT}")
             return
         if not self._controls:
             self._build(widgets)
-        code = widgets.HTML("<small>by code: <code>.set(quota=1.5, memory_mib=512)</code></small>")
+        code = widgets.HTML(f"<small>by code: <code>{BY_CODE}</code></small>")
         show(widgets.VBox([*self._controls.values(), code, self._answer]))
 
     def _build(self, widgets: Any) -> None:
@@ -127,6 +158,7 @@ class Calculator:
     def _moved(self, name: str, value: Any) -> None:
         wanted = self.values | {name: None if _field(name).may_be_none and not value else value}
         if wanted == self.values:
+            self._show()  # a refused value was put back
             return
         try:
             self.advice = how_many_workers(**wanted)
@@ -141,7 +173,7 @@ class Calculator:
             self._answer.value = self._repr_html_()
 
 
-def calculator(app: str = "helpers.demo.api:app", path: str = "/cpu", **values: Any) -> Calculator:
+def calculator(app: str = DEMO, path: str = "/cpu", **values: Any) -> Calculator:
     """The calculator for an app; inputs left out are this machine's cores and quota, and plain values for the rest."""
     return Calculator(app, path, _defaults()).set(**values)
 

@@ -14,7 +14,8 @@ from helpers.machine import UsableCpus
 
 PERIOD_US = 100_000  # the kernel's default: a quota is CPU time per 100 ms
 OURS = "usable_cpus()"
-NOT_THERE = "not in this Python" if sys.version_info < (3, 13) else "not on this system"
+NOT_HERE = "not on this system"
+NEWER = "Python 3.13 and newer"  # what os.process_cpu_count() takes
 
 Said = Mapping[str, int | float | str]
 
@@ -33,6 +34,7 @@ print(json.dumps([
     found.quota, found.usable,
 ]))
 """
+_NO_PROCESS_COUNT = NEWER if sys.version_info < (3, 13) else NOT_HERE
 WAYS = ("os.cpu_count()", "len(os.sched_getaffinity(0))", "os.process_cpu_count()", "cgroup quota", OURS)
 
 
@@ -46,15 +48,15 @@ def who_says(*, bound: bool = False) -> Said:
         last = (done.stderr.strip().splitlines() or ["nothing"])[-1]
         raise StateError(f"a small Python process failed: {last}", "run the cell again")
     count, affinity, process, quota, usable = json.loads(done.stdout)
-    answers = (count, affinity or NOT_THERE, process or NOT_THERE, quota or "none", usable)
+    answers = (count, affinity or NOT_HERE, process or _NO_PROCESS_COUNT, quota or "none", usable)
     return dict(zip(WAYS, answers, strict=True))
 
 
 def said_inside(found: UsableCpus) -> Said:
     """The same inside a container: only the quota is told by its files, the rest is the host's."""
-    return dict(
-        zip(WAYS, (found.logical, found.logical, found.logical, found.quota or "none", found.usable), strict=True)
-    )
+    process = found.logical if hasattr(os, "process_cpu_count") else _NO_PROCESS_COUNT
+    answers = (found.logical, found.logical, process, found.quota or "none", found.usable)
+    return dict(zip(WAYS, answers, strict=True))
 
 
 @contextmanager

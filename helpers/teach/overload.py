@@ -100,7 +100,7 @@ class Fate:
     in_time: int
     refused: int
     executed: int
-    duration_s: float
+    duration_s: float  # of the load, or until the last useful answer, where that came later
     void: str = ""  # why it cannot be trusted
 
     @property
@@ -125,7 +125,9 @@ def fate(name: str, result: LoadResult, server: Server) -> Fate:
     executed = at_rest(server) - (before.finished if before else 0)
     void = result.reasons[0] if result.verdict == "void" else ""
     refused = result.outcomes["http_5xx"]
-    return Fate(name, result.requests, result.ok, refused, executed, result.duration_s, void)
+    useful_ns = result.window["done_ns"][result.window["outcome"] == OK]
+    last_s = (int(useful_ns.max()) - result.t0_ns) / 1e9 if len(useful_ns) else 0.0
+    return Fate(name, result.requests, result.ok, refused, executed, max(result.duration_s, last_s), void)
 
 
 # ---------------------------------------------------------------------------------------------------------- over time
@@ -172,8 +174,8 @@ class Knock:
     limit: int | None
 
 
-def knock(server: Server, times: int = 14) -> list[Knock]:
-    """Stop the only worker, let clients connect one after the other, and let it go on again."""
+def knock(server: Server, times: int = 14, *, hold_s: float = 0.0) -> list[Knock]:
+    """Stop the only worker, let clients connect one after the other, and let it go on again, after `hold_s`."""
     port, found = int(server.url.rpartition(":")[2]), []
     with ExitStack() as clients, _stopped(server.worker_pids[0]):
         for number in range(1, times + 1):
@@ -183,6 +185,9 @@ def knock(server: Server, times: int = 14) -> list[Knock]:
             queue = read_backlog(port)
             waiting, limit = (None, None) if queue is None else (queue.waiting, queue.limit)
             found.append(Knock(number, connected, waiting, limit))
+        if hold_s:
+            print(f"for {hold_s:g} s, in a terminal: ss -ltn 'sport = :{port}'")
+            time.sleep(hold_s)
     return found
 
 

@@ -26,7 +26,8 @@ class Advice:
     """A number of workers, the limit that decided it, and what can be expected of it.
 
     `per_s` is the most answers per second that the CPU work of a request leaves, `enough` whether the wanted rate keeps
-    every worker below the share of its time that it may be busy (None: no rate was asked for).
+    every worker below the share of its time that it may be busy (None: no rate was asked for). `trade` says what a quota
+    that is no whole number of workers leaves to choose: pauses.
     """
 
     workers: int
@@ -34,6 +35,7 @@ class Advice:
     limits: tuple[Limit, ...]
     per_s: float
     enough: bool | None
+    trade: str = ""
 
     @property
     def why(self) -> str:
@@ -44,7 +46,7 @@ class Advice:
         if not self.workers:
             return f"not even one worker fits: {self.why}"
         what = f"{self.workers} worker{'' if self.workers == 1 else 's'}; the {self.decided} decided: {self.why}"
-        what += f"; at most {self.per_s:.4g} answers/s"
+        what += f"; at most {rounded(self.per_s)} answers/s" + (f"; {self.trade}" if self.trade else "")
         return what + ("; that is not enough for the load that is wanted" if self.enough is False else "")
 
 
@@ -95,7 +97,27 @@ def how_many_workers(
     least = min(limits, key=lambda limit: limit.workers)
     per_s = min(least.workers * held, usable) / work_s
     enough = None if wanted_per_s is None else wanted_per_s <= busy_most * per_s * (1 + 1e-9)
-    return Advice(least.workers, least.name, tuple(limits), per_s, enough)
+    most = min((limit.workers for limit in limits if limit.name == "memory"), default=math.inf)
+    trade = _trade(least.workers, usable, held, work_s, most) if least.name == "quota" else ""
+    return Advice(least.workers, least.name, tuple(limits), per_s, enough, trade)
+
+
+def rounded(per_s: float) -> str:
+    """A rate to read: `1,330`, `167`, `12.5`."""
+    return f"{per_s:,.0f}" if per_s >= 100 else f"{per_s:.3g}"
+
+
+def _trade(workers: int, usable: float, held: float, work_s: float, most: float) -> str:
+    """What one worker more than the quota's whole cores would bring, and its price; nothing where none is left over."""
+    further = _up(usable / held)
+    if further * held - usable < 1e-9:
+        return ""
+    pause = f"{1 - usable / (further * held):.0%} of every period, when all are busy"
+    if further <= workers:
+        return f"it uses up the quota and then pauses: for {pause}"
+    if further > most:
+        return ""
+    return f"or {further} workers: up to {rounded(usable / work_s)} answers/s, but all of them pause for {pause}"
 
 
 def _of_cores(usable: float, held: float, by_quota: bool) -> Limit:

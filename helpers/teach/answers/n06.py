@@ -39,9 +39,9 @@ def for_the_load(answer: Any, *, wanted: float, cost_ms: float, busy_most: float
             True,
             f"It is the work of {busy:.1f} workers; shared by {right}, each is busy for {busy / right:.0%}.",
         )
-    if given == math.ceil(busy) or given == math.floor(busy):
+    if math.floor(busy) <= given <= math.ceil(busy) or _near(given, busy):
         return False, "Then each is busy nearly all the time. How much of its time may it be?"
-    if given == math.ceil(busy * busy_most) or given == math.floor(busy * busy_most):
+    if math.floor(busy * busy_most) <= given <= math.ceil(busy * busy_most):
         return False, "Less time per worker: does that make it fewer workers, or more?"
     if _near(given, busy / busy_most):
         return False, "A part of a worker cannot be started: which way do you round, and why?"
@@ -57,9 +57,15 @@ def into_memory(answer: Any, *, limit_mib: float, base_mib: float, each_mib: flo
     right = max(0, math.floor((limit_mib - base_mib) / each_mib))
     if given == right:
         left = limit_mib - base_mib - right * each_mib
-        return True, f"{left:.0f} MiB remain: what a request needs while it is worked on must fit into that, too."
+        return (
+            True,
+            f"{left:.0f} MiB remain, and what requests need while they are worked on must fit into that, too. Who has"
+            " such requests takes fewer workers.",
+        )
+    if given == math.floor(limit_mib / each_mib):
+        return False, "With so many it is over the limit: is there anything in the container besides the workers?"
     if given == right + 1:
-        return False, "That is one too many: did you round up, or leave out what is there without any worker?"
+        return False, "That is one too many: which way did you round?"
     if _near(given, (limit_mib - base_mib) / each_mib):
         return False, "Which way do you round here? The kernel kills whoever takes the last byte too much."
     if given == limit_mib // rss_mib:

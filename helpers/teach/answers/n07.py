@@ -70,6 +70,8 @@ def limit_for_a_proxy(answer: Any, *, connections: int) -> tuple[bool, str]:
         return False, "That would count requests at a time. Were any two at a time, in the list of codes?"
     if given in (2 * connections, 2 * right):
         return False, "The limit counts in each worker by itself. How many connections does the proxy keep to each?"
+    if given in (connections / 2, connections / 2 + 1):
+        return False, f"{connections} in total, or to each worker? And whose limit is it?"
     if given > right:
         return False, "That refuses nobody either. Which is the smallest?"
     return False, "How many connections are open when nobody asks anything? What does the limit count?"

@@ -168,7 +168,19 @@ def default_in_words(sweep: SweepResult, cores: int) -> Any:
         )
     return html(
         f"<p>{starts} Under the load of {sweep.cells[0].users} users it used <b>{used:.2f} cores' worth</b>, of {cores}"
-        f" that it might have had. A default that uses all cores would look like the bar of {cores} workers.</p>"
+        f" that it might have had. A default that uses all cores would look like the bar of {cores} workers."
+        f"{_beyond(sweep, cores)}</p>"
+    )
+
+
+def _beyond(sweep: SweepResult, cores: int) -> str:
+    """A word on a bar that ends beyond the cores; nothing where none does."""
+    most = max((cores_used(sweep, workers=cell.workers) for cell in sweep.cells), default=math.nan)
+    if math.isnan(most) or most <= cores:
+        return ""
+    return (
+        f" A bar that ends a little beyond {cores} is no core that you did not know of: the processes' times are read"
+        " one after another, not in the same instant."
     )
 
 
@@ -191,11 +203,14 @@ def memory_in_words(readings: Sequence[Reading], *, limit_mib: float, by_rss: in
     line, doubled = straight(readings), straight(readings, shared_once=False)
     if line is None or doubled is None:
         return "This system does not tell the PSS, so what the workers share cannot be counted here."
-    fit = line.fit_into(limit_mib)
+    fit, summed = line.fit_into(limit_mib), doubled.fit_into(limit_mib)
     says = (
         f"One more worker adds {line.each_mib:.0f} MiB to the sum of the PSS, and {doubled.each_mib:.0f} MiB to the sum"
-        f" of the RSS. So {fit} fit into {limit_mib:,.0f} MiB, where dividing by the RSS says {by_rss}."
+        f" of the RSS. So {fit} fit into {limit_mib:,.0f} MiB, where the sum of the RSS allows {summed}"
     )
+    if summed != by_rss:
+        says += f" ({by_rss}, the limit divided by one worker's RSS, leaves out what is there besides the workers)"
+    says += "."
     if fit > NO_GAIN_BELOW * by_rss:
         return (
             f"{says} Libraries written in C are in memory once, and a sum of RSS counts them in every process. What a"
@@ -209,7 +224,7 @@ def model_in_words(plain: Straight | None, loaded: Straight | None, *, model_mib
     if plain is None or loaded is None:
         return html("<p>This system does not tell the PSS, so nobody can say here whether the model is shared.</p>")
     more = loaded.each_mib - plain.each_mib
-    says = f"A further worker adds {loaded.each_mib:.0f} MiB with the model, {plain.each_mib:.0f} MiB without it:"
+    says = f"A third worker adds {loaded.each_mib:.0f} MiB with the model, {plain.each_mib:.0f} MiB without it:"
     says += f" <b>{more:+.0f} MiB</b>."
     if more > 0.5 * model_mib:
         return html(
@@ -226,6 +241,16 @@ def costs(readings: Sequence[Reading]) -> tuple[float, float]:
     line = straight(readings) or straight(readings, shared_once=False)
     assert line is not None
     return line.base_mib, line.each_mib
+
+
+def biting_limit(base_mib: float, each_mib: float) -> int:
+    """A limit of about 2 GiB at which one worker too many seems to fit if `base_mib` is forgotten, rounded or not."""
+    middle = 1 - 0.5 * min(1.0, base_mib / each_mib)  # of a worker that is left over: then the base is what is missing
+
+    def off(limit: int) -> float:
+        return abs((limit - base_mib) / each_mib % 1 - middle)
+
+    return min(range(1536, 2561, 32), key=lambda limit: (round(off(limit), 1), abs(limit - 2048)))
 
 
 def rss_each(readings: Sequence[Reading]) -> float:
@@ -260,7 +285,8 @@ def recap(
         _recap_of_twice(sweep, cores),
         f"Memory: {each}{with_model}.",
         _recap_of_ten(sweep, here, ten),
-        f"The calculator's answer: {escape(str(advice))}. A number to start measuring from.",
+        f"<b>Your boss's container</b>, by the calculator: {escape(str(advice))}. With a request's work as on this"
+        " machine, and a number to start measuring from.",
     ]
     look = "<p>All of it is a first look: few launches, short ones.</p>" if sweep.first_look else ""
     return html("<ul>" + "".join(f"<li>{line}</li>" for line in lines) + f"</ul>{look}")

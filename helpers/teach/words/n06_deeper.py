@@ -14,9 +14,10 @@ from helpers.load.result import LoadResult
 from helpers.teach.outcomes import NO_GAIN_BELOW, ratio_in_words, void_in_words
 from helpers.teach.widgets import html
 from helpers.theory.laws import amdahl_limit, amdahl_serial_fraction
-from helpers.theory.scaling import UslFit, fit_usl, usl_throughput
+from helpers.theory.scaling import FEWEST_COUNTS, UslFit, fit_usl, usl_throughput
 
 SKEWED_FROM = 0.75  # of two workers, the one that has over 1.5 times its part
+CHANCE_MOST = 0.05  # a difference that chance brings more often is none
 CELL = "padding:2px 12px;text-align:right"
 KNOWN_SIGMA, KNOWN_KAPPA, KNOWN_COUNTS = 0.04, 0.004, (1, 2, 4, 6, 8, 10, 12, 16)
 
@@ -28,13 +29,22 @@ def rule_in_words(sweep: SweepResult, cores: int) -> Any:
     ratio = sweep.ratio(sweep.cells[-1])
     if ratio.value is None:
         return html(f"<p>{void_in_words(sweep)}</p>")
-    says = f"2n + 1 is {2 * cores + 1} here: {ratio_in_words(ratio)} the answers of {cores}"
-    if ratio.value >= NO_GAIN_BELOW:
-        return html(f"<p>{says}. That is a gain: something in this endpoint waits. Find out what.</p>")
-    if ratio.value <= 1 / NO_GAIN_BELOW:
-        return html(f"<p>{says}. That is a loss, and the memory is paid for it on top.</p>")
+    says = f"2n + 1 is {2 * cores + 1} here: {ratio_in_words(ratio)} the answers of {cores}."
+    if ratio.low is None or ratio.high is None:
+        return html(f"<p>{says} One pair of launches proves nothing: more of them were void. Run the cell again.</p>")
+    if ratio.value >= NO_GAIN_BELOW and ratio.low > 1:
+        return html(f"<p>{says} That is a gain: something in this endpoint waits. Find out what.</p>")
+    if ratio.value <= 1 / NO_GAIN_BELOW and ratio.high < 1:
+        return html(f"<p>{says} That is a loss, and the memory is paid for it on top.</p>")
+    if ratio.high >= NO_GAIN_BELOW or ratio.low <= 1 / NO_GAIN_BELOW:
+        return html(
+            f"<p>{says} <b>Inconclusive</b>: the interval allows anything from {ratio.low - 1:+.0%} to"
+            f" {ratio.high - 1:+.0%}. What is certain is the memory of {cores + 1} more workers. Run the cell again"
+            " with more <code>repeats</code>.</p>"
+        )
+    bought = f"{ratio.high - 1:.0%} more at the very most" if ratio.high > 1 else "nothing"
     return html(
-        f"<p>{says}: for an endpoint that computes the rule buys nothing here, and costs the memory of {cores + 1}"
+        f"<p>{says} For an endpoint that computes the rule buys {bought} here, and costs the memory of {cores + 1}"
         f" more workers. And in a container, n is the cores that you may use, not those of the host.</p>"
     )
 
@@ -65,7 +75,8 @@ def skew_of(runs: Sequence[Skewed], cores: int) -> Any:
     ways = list(dict.fromkeys((loop, opened) for loop, opened, _ in runs))
     items = "".join(f"<li>{_one_way(runs, *way)}</li>" for way in ways)
     table = table_html(pd.DataFrame(rows, dtype=object), cell_style=CELL)
-    return html(f"{table}<ul>{items}</ul><p>{_price(runs, cores)}</p>")
+    means = f"<i>Very uneven</i>: one of the two workers had more than {SKEWED_FROM:.0%} of the requests."
+    return html(f"{table}<p>{means}</p><ul>{items}</ul><p>{_opening(runs)}</p><p>{_price(runs, cores)}</p>")
 
 
 def _one_way(runs: Sequence[Skewed], loop: str, opened: str) -> str:
@@ -75,20 +86,49 @@ def _one_way(runs: Sequence[Skewed], loop: str, opened: str) -> str:
     return f"{escape(loop)}, opened {escape(opened)}: very uneven in <b>{skewed} of {launches}</b>"
 
 
+def _opening(runs: Sequence[Skewed]) -> str:
+    """Whether it matters how the connections are opened, and how far so few launches can tell."""
+    once = [_uneven(result) for _, how, result in runs if how == "at once"]
+    apart = [_uneven(result) for _, how, result in runs if how != "at once"]
+    if not once or not apart or not any(once + apart):
+        return ""
+    says = f"Opened at once, {sum(once)} of {len(once)} were very uneven; opened apart, {sum(apart)} of {len(apart)}."
+    if sum(apart) / len(apart) >= sum(once) / len(once):
+        return f"{says} So here it did not help to open them one after the other."
+    chance = _as_few(sum(apart), len(apart), sum(once + apart), len(once + apart))
+    if chance > CHANCE_MOST:
+        return (
+            f"{says} That looks as if it helped, and proves nothing: were it all the same, chance alone would do so in"
+            f" {chance:.0%} of such experiments. More launches would tell."
+        )
+    return f"{says} Chance alone would do so in only {chance:.1%} of such experiments: it does help to open them apart."
+
+
+def _as_few(found: int, drawn: int, marked: int, of: int) -> float:
+    """Fisher's exact test, one-sided: how likely `found` or fewer of the `marked` are among `drawn` out of `of`."""
+    ways = sum(math.comb(marked, k) * math.comb(of - marked, drawn - k) for k in range(found + 1))
+    return ways / math.comb(of, drawn)
+
+
 def _price(runs: Sequence[Skewed], cores: int) -> str:
-    valid = [result for _, _, result in runs if result.verdict != "void" and result.worker_share]
-    uneven = [result.achieved_per_s for result in valid if _uneven(result)]
-    even = [result.achieved_per_s for result in valid if not _uneven(result)]
-    if not uneven and not any(_uneven(result) for _, _, result in runs):
+    """What an uneven share cost, each event loop by itself: one may be faster than the other."""
+    if not any(_uneven(result) for _, _, result in runs):
         return (
             "This time no launch was very uneven. Nobody promised it: run the cell again, chance decides each time. If"
             " requests were spread evenly by rule, no number of runs would show another picture."
         )
-    if not uneven or not even:
+    ratios = {}
+    for loop in dict.fromkeys(loop for loop, _, _ in runs):
+        valid = [each for its, _, each in runs if its == loop and each.verdict != "void" and each.worker_share]
+        uneven = [result.achieved_per_s for result in valid if _uneven(result)]
+        even = [result.achieved_per_s for result in valid if not _uneven(result)]
+        if uneven and even:
+            ratios[loop] = (sum(uneven) / len(uneven)) / (sum(even) / len(even))
+    if not ratios:
         return "Requests are not spread evenly by rule. What it costs cannot be said: there is nothing to compare with."
-    ratio = (sum(uneven) / len(uneven)) / (sum(even) / len(even))
-    says = f"A launch that was very uneven gave <b>{ratio:.2f} times</b> the answers of one that was not."
-    if ratio > 1 / NO_GAIN_BELOW:
+    each = ", ".join(f"with {escape(loop)} <b>{ratio:.2f} times</b>" for loop, ratio in ratios.items())
+    says = f"A launch that was very uneven gave, {each} the answers of one that was not."
+    if max(ratios.values()) > 1 / NO_GAIN_BELOW:
         why = "With one core, the idle worker's core is missed by nobody." if cores < 2 else "Here it cost little."
         return f"{says} {why}"
     return (
@@ -156,6 +196,12 @@ def found_again(fit: UslFit) -> Any:
 
 
 def _fitted(points: Sequence[tuple[int, float]]) -> UslFit | str:
+    different = len({workers for workers, _ in points})
+    if different < FEWEST_COUNTS:
+        return (
+            f"At least {FEWEST_COUNTS} different numbers of workers are needed, and here {_are(different)}: the law has"
+            " three coefficients, so it passes exactly through any three points, whatever they are"
+        )
     try:
         return fit_usl([workers for workers, _ in points], [per_s for _, per_s in points])
     except LabError as error:
@@ -168,6 +214,10 @@ def _said(fit: UslFit | str) -> str:
 
 def _places(points: Sequence[tuple[int, float]]) -> str:
     return ", ".join(str(workers) for workers in sorted({workers for workers, _ in points})) or "none"
+
+
+def _are(number: int) -> str:
+    return "is 1" if number == 1 else f"are {number}"
 
 
 def _limit(serial: float) -> str:

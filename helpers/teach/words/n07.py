@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from helpers.knee import Knee
 from helpers.load.latency import shown
 from helpers.load.result import LoadResult
-from helpers.plots.picture import duration, percent, short
+from helpers.plots.picture import count, duration, percent, short
 from helpers.stall.result import Stall
 from helpers.teach.outcomes import VOID
 from helpers.teach.overload import Dot, Fate, response_over_time
@@ -33,6 +33,7 @@ THEY_WAIT, HALF, FEWER, NO_CODE = (
     "ten times 503",
 )
 BETWEEN = "came out between the answers"
+NO_WAIT = 0.05  # of the work: a wait below it is next to nothing
 FOLLOWS_WITHIN = 1.5  # measured mean / theory: a first look of a few seconds is no closer
 GROWS_FROM = 3.0  # last / first response of the open run
 HELPS_FROM = 1.15  # goodput with a limit / without
@@ -77,8 +78,8 @@ def growth_in_words(few: LoadResult, many: LoadResult, arrivals: LoadResult, mos
     first, last = float(line[1][0]), float(line[1][-1])
     closed = (
         f"With {few.plan.users} users the median was {shown(few.p50_ms)}, with {many.plan.users} users"
-        f" {shown(many.p50_ms)}, from begin to end: whoever waits sends nothing, so the line in front of the worker is"
-        " never longer than the users are many."
+        f" {shown(many.p50_ms)}, from beginning to end: whoever waits sends nothing, so the line in front of the worker"
+        " is never longer than the users are many."
     )
     told = f"{rate:.0f} arrivals per second went from {duration(first)} to {duration(last)}"
     if last > GROWS_FROM * first:
@@ -87,9 +88,18 @@ def growth_in_words(few: LoadResult, many: LoadResult, arrivals: LoadResult, mos
             f" {most:.0f} that leave, and nothing stops them. Twice the time, twice the wait: there is no “response"
             " time at this rate” to be told, only how long it went on."
         )
+        if "steady" in warned(arrivals):
+            open_ += (
+                " The run's own check says that it “had not settled”: that is no flaw of the test, it is the point."
+            )
     else:
         open_ = f"{told}: here it did not grow. Did the worker get faster meanwhile? Run the two cells again."
     return html(folded("What the picture shows", f"{closed}<br>{open_}"))
+
+
+def warned(result: LoadResult) -> list[str]:
+    """The names of the checks that warn of a run."""
+    return [check.name for check in result.checks if check.verdict == "warn"]
 
 
 # ------------------------------------------------------------------------------------------------------- the stall
@@ -132,18 +142,13 @@ def follows(dots: Sequence[Dot], service: ServiceTimes) -> float | None:
     return max((max(ratio, 1 / ratio) for ratio in ratios), default=None)
 
 
-def curve_in_words(dots: Sequence[Dot], service: ServiceTimes, visitors: LoadResult) -> Any:
-    """Folded: from the first dot to the last, and whether the theory knew it."""
+def curve_in_words(dots: Sequence[Dot], service: ServiceTimes, visitors: LoadResult, most: float) -> Any:
+    """Folded: the wait from the first dot to the last, and whether the theory knew it."""
     title = "What the picture shows"
     if not dots:
         return html(folded(title, void_of(visitors) or f"This {VOID}."))
-    low, high, work_ms = dots[0], dots[-1], 1e3 * service.mean_s
-    told = (
-        f"At {percent(low.busy)} utilisation an answer took {duration(low.mean_ms)}, at {percent(high.busy)}"
-        f" {duration(high.mean_ms)}: {high.rate_per_s / low.rate_per_s:.1f} times the visitors,"
-        f" {high.mean_ms / low.mean_ms:.1f} times the response, {duration(max(0.0, high.mean_ms - work_ms))} of it"
-        " waiting. The work of each request is the same all along: what grows is the line in front of it."
-    )
+    work_ms = 1e3 * service.mean_s
+    told = _wait_grows(dots[0], dots[-1], work_ms) + _apart(service, most)
     off = follows(dots, service)
     if off is None:
         return html(folded(title, told))
@@ -160,21 +165,79 @@ def curve_in_words(dots: Sequence[Dot], service: ServiceTimes, visitors: LoadRes
     return html(folded(title, told + knew))
 
 
-def knee_in_words(knee: Knee, most: float) -> Any:
-    """Folded: the highest rate that met the objective, as a share of what the worker can do."""
+def _wait_grows(low: Dot, high: Dot, work_ms: float) -> str:
+    """The wait (response without the work) at the lowest and at the highest step."""
+    waits = [max(0.0, dot.mean_ms - work_ms) for dot in (low, high)]
+    visitors = high.rate_per_s / low.rate_per_s
+    told = (
+        f"At {percent(high.busy)} utilisation an answer took {high.mean_ms / work_ms:.1f} times the work itself, at"
+        f" {percent(low.busy)} {low.mean_ms / work_ms:.1f} times. Take the work off, and the <i>wait</i> is left:"
+        f" {duration(waits[0])} became {duration(waits[1])}"
+    )
+    if waits[0] < NO_WAIT * work_ms:
+        grew = waits[1] > visitors * NO_WAIT * work_ms
+        told += f", out of next to nothing, with {visitors:.1f} times the visitors."
+    else:
+        grew = waits[1] > visitors * waits[0]
+        told += f", {waits[1] / waits[0]:.1f} times the wait with {visitors:.1f} times the visitors."
+    if grew:
+        return f"{told} The work of each request is the same all along: what grows is the line, faster than the load."
+    return f"{told} Here the wait did not grow faster than the load: was the first step disturbed? Run it once more."
+
+
+def _apart(service: ServiceTimes, most: float) -> str:
+    """That what the worker can do was measured twice; empty where both came to the same."""
+    full = 1 / service.mean_s
+    if round(full) == round(most):
+        return ""
+    return (
+        f" (100 % is {full:.0f}/s in this picture; the first section found {most:.0f}/s for the same worker. Both are"
+        " short runs, measured apart.)"
+    )
+
+
+def knee_in_words(knee: Knee, most: float, service: ServiceTimes) -> Any:
+    """Folded: the highest rate that met the objective, as a share of what the worker can do, and how sure it is."""
     title, rate = "What the search found", knee.rate_per_s
     objective = escape(", ".join(str(target) for target in knee.slo))
     if rate is None:
         return html(folded(title, f"No rate was found at which {objective} holds: {knee.why}."))
     told = (
         f"<b>{rate:.0f} requests/s</b> keep {objective}: {percent(rate / most)} of the {most:.0f}/s that this worker"
-        f" can do. {knee.why[0].upper()}{knee.why[1:]}."
+        f" can do."
     )
+    if knee.end != "found":
+        told += f" {knee.why[0].upper()}{knee.why[1:]}."
     if rate < 0.95 * most:
         told += " The rest is no waste: without it nobody would be served at once when two come at the same moment."
     else:
         told += " That is about all it can do. Is the objective too generous, or did the worker get faster meanwhile?"
-    return html(folded(title, told))
+    return html(folded(title, told + _how_sure(knee) + _no_law(service)))
+
+
+def _how_sure(knee: Knee) -> str:
+    """How many steps warned, and of what; and whether the one that met the objective is among them."""
+    names = [(step, warned(step.result)) for step in knee.steps if step.result.verdict == "warn"]
+    if not names:
+        return ""
+    every = [name for _, found in names for name in found]
+    why = ", ".join(
+        f"“{name}”" + (f" {every.count(name)} times" if every.count(name) > 1 else "") for name in dict.fromkeys(every)
+    )
+    met = any(step.verdict == "met" and step.rate_per_s == knee.rate_per_s for step, _ in names)
+    which = ", the one that met it among them" if met else ""
+    return f" {len(names)} of {count(len(knee.steps), 'step')} warned{which} ({why}): a first look, no fact."
+
+
+def _no_law(service: ServiceTimes) -> str:
+    """What the theory says of the 70 % of notebook 06, and of 90 %."""
+    at_70, at_90 = (
+        mg1_response_s(busy / service.mean_s, service.mean_s, service.cv) / service.mean_s for busy in (0.7, 0.9)
+    )
+    return (
+        f" And the 70 % of notebook 06? By the formula an answer takes {at_70:.1f} times the work there, {at_90:.1f}"
+        " times at 90 %: no law says which is too long, the objective decides."
+    )
 
 
 # -------------------------------------------------------------------------------------------------- abandoned work
@@ -241,10 +304,9 @@ def limit_in_words(ten: Together) -> str:
             " at the same moment. Look at when they were sent, and run it again."
         )
     soon = min(a.done_ms for a in ten.answers if a.outcome == "status 503")
-    less = " Fewer than five got through: it cannot be requests in hand that it counts." if bar.in_time < 5 else ""
     return (
         f"{bar.in_time} were answered, {bar.refused} got a 503, the first after {duration(soon)}: not one waited. The"
-        f" option does not queue, it refuses.{less}"
+        " option does not queue, it refuses. Five of what are its limit: of requests in hand?"
     )
 
 
@@ -261,50 +323,44 @@ def idle_in_words(codes: Sequence[int], freed_s: float, *, limit: int, keep_aliv
     else:
         text = (
             f"Client {turn} was refused, although nobody but this client wanted anything: {turn - 1} <i>idle</i>"
-            f" connections were open, and its own made {turn}. The limit counts open connections, and refuses from"
-            f" {limit} on. The idle ones gave their places back after {freed_s:.1f} s: that is what"
+            f" connections were open, and its own made {turn}. So it is not requests alone: uvicorn refuses as soon"
+            f" as {limit} connections are open <i>or</i> {limit} requests are in hand. The idle ones gave their places back"
+            f" after {freed_s:.1f} s: that is what"
             f" <code>timeout_keep_alive={keep_alive_s:g}</code> says (5 by default)."
         )
     return html(folded("What it counts", text))
 
 
+def limit_did(without: Fate, limited: Fate) -> str:
+    """What a limit did to the useful answers: it "refused nobody", "helped", or "did not help"."""
+    if limited.refused < SEEN_FROM * limited.offered:
+        return "refused nobody" if not limited.refused else "refused next to nobody"
+    return "helped" if limited.useful_per_s > HELPS_FROM * without.useful_per_s else "did not help"
+
+
 def fates_in_words(fates: Sequence[Fate], most: float) -> Any:
-    """Folded: what the limit did to the goodput, on the loop that lets everybody in and on the default one."""
-    without, limited, default = fates
-    said = []
+    """Folded: what the limit did to the goodput."""
+    title, (without, limited) = "What the picture shows", fates
     if without.void or limited.void:
-        said.append(f"The first two bars: this {VOID}: {without.void or limited.void}")
-    else:
-        said.append(_with_and_without(without, limited, most))
-    if default.void:
-        said.append(f"The default loop: this {VOID}: {default.void}")
-    else:
-        said.append(_on_the_default_loop(default))
-    return html(folded("What the picture shows", "<br>".join(said)))
-
-
-def _with_and_without(without: Fate, limited: Fate, most: float) -> str:
-    told = (
-        f"Without a limit {short(without.useful_per_s)} useful answers per second, while the worker was busy all the"
-        f" time: {without.for_nobody:,} of {without.offered:,} requests were executed for nobody, and from the moment"
-        " on in which the line was longer than the clients' patience, all of them. With the limit"
-        f" {short(limited.useful_per_s)} per second, of the {most:.0f} it can do."
-    )
-    if limited.useful_per_s > HELPS_FROM * without.useful_per_s:
-        return (
-            f"{told} Those who are refused know it at once, and those who are let in are answered in time: <b>fail"
-            " fast</b>."
+        return html(folded(title, f"This {VOID}: {without.void or limited.void}"))
+    told = f"Without a limit {short(without.useful_per_s)} useful answers per second"
+    if without.for_nobody > SEEN_FROM * without.offered:
+        told += (
+            f", while the worker was busy all the time: {without.for_nobody:,} of {without.offered:,} requests were"
+            " executed for nobody, and from the moment on in which the line was longer than the clients' patience, all"
+            f" of them. So this number is one of {without.duration_s:.2g} s: it goes towards 0 with every further"
+            " second. "
         )
-    return f"{told} Here refusing did not help much. Was the line longer than the clients' patience? Look at the bars."
-
-
-def _on_the_default_loop(default: Fate) -> str:
-    useful = f"{short(default.useful_per_s)} useful answers per second"
-    if default.refused < SEEN_FROM * default.offered and default.for_nobody > SEEN_FROM * default.offered:
-        return (
-            f"On the default loop the same limit refused {default.refused:,} of {default.offered:,}, and left {useful}."
-            " That loop (uvloop) takes in one new connection per turn; the others wait in the kernel, before the door,"
-            " where the limit does not count. It protects only from connections that are let in: try it with your own"
-            " load before you trust it, or refuse in the proxy in front."
-        )
-    return f"On the default loop the limit refused {default.refused:,} of {default.offered:,}, and left {useful}."
+    else:
+        told += ", and next to nothing was executed for nobody: the line was not longer than the clients' patience. "
+    told += f"With the limit {short(limited.useful_per_s)} per second, of the {most:.0f} it can do."
+    if max(each.useful_per_s for each in fates) > most:
+        told += f" (More than it can do? The {most:.0f} were measured apart, in a short run of users who wait.)"
+    did = limit_did(without, limited)
+    if did == "helped":
+        told += " Those who are refused know it at once, those who are let in are answered in time: <b>fail fast</b>."
+    elif did == "did not help":
+        told += " Here refusing did not help much. Was the line longer than the clients' patience? Look at the bars."
+    else:
+        told += f" That limit {did}: it did nothing here, and the two bars should be the same."
+    return html(folded(title, told))

@@ -14,7 +14,7 @@ from helpers.teach.outcomes import VOID
 from helpers.teach.overload import Fate, Knock
 from helpers.teach.together import Together
 from helpers.teach.widgets import html
-from helpers.teach.words.n07 import first_refused, last_ms, limit_right, ten_as_fate, void_of
+from helpers.teach.words.n07 import first_refused, last_ms, limit_did, limit_right, ten_as_fate, void_of
 from helpers.teach.words.n07_deeper import recovered_s, room_at_the_door
 
 NOT_YET = "not measured in this run: see Going deeper"
@@ -48,7 +48,10 @@ class Line:
 
 
 def lines(
-    m: Measured, storm: Mapping[str, LoadResult] | None = None, door: Sequence[Knock] | None = None
+    m: Measured,
+    storm: Mapping[str, LoadResult] | None = None,
+    door: Sequence[Knock] | None = None,
+    default: Sequence[Fate] | None = None,
 ) -> list[Line]:
     """The checklist."""
     return [
@@ -71,7 +74,7 @@ def lines(
         Line(
             "Refuse what cannot be answered in time",
             "<code>limit_concurrency</code>, together with <code>loop</code>; or the proxy in front",
-            _refuse(m.fates),
+            _refuse(m.fates, default),
         ),
         Line(
             "More than the idle connections that a proxy keeps to each worker",
@@ -99,11 +102,16 @@ def lines(
     ]
 
 
-def checklist(m: Measured, storm: Mapping[str, LoadResult] | None = None, door: Sequence[Knock] | None = None) -> Any:
+def checklist(
+    m: Measured,
+    storm: Mapping[str, LoadResult] | None = None,
+    door: Sequence[Knock] | None = None,
+    default: Sequence[Fate] | None = None,
+) -> Any:
     """The checklist as a table; a line without a number says so."""
     cell = 'style="text-align:left;vertical-align:top;padding:.3em .8em"'
     rows = []
-    for each in lines(m, storm, door):
+    for each in lines(m, storm, door, default):
         seen = f"✔ {each.number}" if each.number else f"– <i>{each.instead}</i>"
         rows.append(f"<tr><td {cell}>{each.what}</td><td {cell}>{each.where}</td><td {cell}>{seen}</td></tr>")
     head = "".join(f'<th scope="col" {cell}>{title}</th>' for title in ("What", "Where", "Your number"))
@@ -132,11 +140,15 @@ def _test(m: Measured) -> str | None:
     return f"one stall: p99 {shown(closed)} for users, {shown(open_)} for arrivals"
 
 
-def _refuse(fates: Sequence[Fate]) -> str | None:
-    if all(each.void for each in fates):
-        return None
-    without, limited, default = ("void" if each.void else short(each.useful_per_s) for each in fates)
-    return f"useful answers/s: {without} without, {limited} with (asyncio), {default} with (default loop)"
+def _refuse(fates: Sequence[Fate], default: Sequence[Fate] | None = None) -> str | None:
+    pairs = {"asyncio": fates} | ({"default loop": default} if default else {})
+    told = [f"{loop}: {_pair(*pair)}" for loop, pair in pairs.items() if not any(each.void for each in pair)]
+    return f"useful answers/s; {'; '.join(told)}" if told else None
+
+
+def _pair(without: Fate, limited: Fate) -> str:
+    numbers = f"{short(without.useful_per_s)} without a limit, {short(limited.useful_per_s)} with it"
+    return f"{numbers}: it {limit_did(without, limited)}"
 
 
 def _idle(m: Measured) -> str | None:
