@@ -131,6 +131,9 @@ def test_memory_holds_as_many_workers_as_what_each_further_one_adds():
     assert check("06.2", 19, **facts).mark == "right"
     hints = hints_of("06.2", (16, 20, 2018 / 104, 3), **facts)
     assert "RSS" in hints[0]
+    bites = facts | {"limit_mib": n06.biting_limit(30.0, 104.0)}
+    forgot = hints_of("06.2", (math.floor(bites["limit_mib"] / 104),), **bites)
+    assert "besides the workers" in forgot[0]
     assert check("06.2", None, **facts).mark == "wrong"
 
 
@@ -141,8 +144,20 @@ def test_a_load_needs_enough_workers_to_leave_each_some_rest(cost_ms: float):
     assert check("06.3", ..., **facts).mark == "open"
     assert check("06.3", math.ceil(busy / 0.7), **facts).mark == "right"
     hints = hints_of("06.3", (6, 4, busy / 0.7, 7, 21), **facts)
+    for near in (busy, 5, 5.3, 6):
+        assert "nearly all the time" in check("06.3", near, **facts).says
     assert "nearly all the time" in hints[0]
+    assert "Less time per worker" in check("06.3", busy * 0.7, **facts).says
     assert check("06.3", [], **facts).mark == "wrong"
+
+
+@pytest.mark.parametrize("each_mib", [44.0, 98.5, 105.3, 106.1, 128.0])
+@pytest.mark.parametrize("base_mib", [5.0, 26.4, 40.0, 150.0])
+def test_who_forgets_the_base_counts_a_worker_too_many(base_mib: float, each_mib: float):
+    limit = n06.biting_limit(base_mib, each_mib)
+    for base, each in ((base_mib, each_mib), (round(base_mib), each_mib)):
+        assert math.floor(limit / each) > math.floor((limit - base) / each)
+    assert 1500 < limit < 2600
 
 
 # -------------------------------------------------------------------------------------------------------- containers
@@ -168,6 +183,8 @@ def test_the_quota_decides_the_prediction_and_its_absence_would_be_said():
     assert "stand still for" not in n06.quota_in_words(UsableCpus(32, None, 2.0, 2, ""))
     assert "should not be" in n06.quota_in_words(UsableCpus(32, None, None, 32, ""))
     assert said_inside(found) == said_inside(found) | {"os.cpu_count()": 32, "cgroup quota": 1.5, OURS: 1}
+    newer = said_inside(found)["os.process_cpu_count()"]
+    assert newer == (32 if sys.version_info >= (3, 13) else "Python 3.13 and newer")
 
 
 @linux_only
@@ -238,6 +255,10 @@ def test_the_default_would_be_caught_if_it_used_all_cores(monkeypatch: pytest.Mo
     assert "one core is all there is" in str(n06.default_in_words(made(FLAT), 1))
     monkeypatch.setenv("WEB_CONCURRENCY", "4")
     assert "WEB_CONCURRENCY is set" in str(n06.default_in_words(made(FLAT), 2))
+    monkeypatch.delenv("WEB_CONCURRENCY")
+    assert "same instant" not in str(n06.default_in_words(made(FLAT), 2))
+    runs = [Run(Cell(n, 2, 16), 0, measured(190.0, n, used=used)) for n, used in ((1, 0.98), (4, 2.02))]  # type: ignore[arg-type]
+    assert "same instant" in str(n06.default_in_words(SweepResult("", "", {}, {}, tuple(runs)), 2))
 
 
 def test_the_cpu_picture_can_leave_numbers_of_workers_out():
@@ -271,7 +292,11 @@ def test_the_work_is_calibrated_with_all_launches_of_one_worker():
 
 def test_a_simulation_is_judged_by_the_measurement():
     good = str(n06_simulated.agreement(made(FLAT), simulated(), CEILING))
-    assert "close enough" in good
+    assert "good enough" in good
+    assert "1.90 times" in good
+    high = str(n06_simulated.agreement(made({1: 100.0, 2: 191.0, 4: 186.0}), simulated(), CEILING))
+    assert "too high, and outside of the measured interval" in high
+    assert "Yet that is good enough" in high
     assert "calibrated" in good
     too_high = str(n06_simulated.agreement(made({1: 100.0, 2: 150.0, 4: 151.0}), simulated(), CEILING))
     assert "promises too much" in too_high
@@ -308,7 +333,10 @@ def test_a_line_through_the_readings_says_what_one_more_worker_costs():
 
 
 def test_the_words_about_memory_follow_the_readings():
-    assert "counts them in every process" in n06.memory_in_words(PLAIN, limit_mib=1024, by_rss=15)
+    both = n06.memory_in_words(PLAIN, limit_mib=1024, by_rss=15)
+    assert "counts them in every process" in both
+    assert "the sum of the RSS allows 14 (15, the limit divided" in both
+    assert "divided" not in n06.memory_in_words(PLAIN, limit_mib=1024, by_rss=14)
     private = [Reading(2, 172.0, 171.0), Reading(3, 238.0, 237.0)]
     assert "Hardly anything is shared" in n06.memory_in_words(private, limit_mib=1024, by_rss=15)
     assert "does not tell" in n06.memory_in_words(NOT_TOLD, limit_mib=1024, by_rss=15)
@@ -351,6 +379,7 @@ def test_the_cores_decide_where_nothing_else_is_scarce():
     advice = how_many_workers(cores=8, cpu_ms=10)
     assert (advice.workers, advice.decided, advice.enough) == (8, "cores", None)
     assert advice.per_s == pytest.approx(800)
+    assert "at most 12,500 answers/s" in str(how_many_workers(cores=50, cpu_ms=4))
     assert how_many_workers(cores=8, waiting_share=0.9).workers == 8, "who awaits serves others meanwhile"
 
 
@@ -359,6 +388,18 @@ def test_a_quota_decides_where_it_is_below_the_cores(quota, workers, decided):
     advice = how_many_workers(cores=8, quota=quota)
     assert (advice.workers, advice.decided) == (workers, decided)
     assert how_many_workers(cores=8, quota=0.5, cpu_ms=10).per_s == pytest.approx(50)
+
+
+def test_a_quota_between_two_numbers_of_workers_is_a_trade():
+    trade = how_many_workers(cores=8, quota=1.5, cpu_ms=6).trade
+    assert trade.startswith("or 2 workers: up to 250 answers/s")
+    assert "25% of every period" in trade
+    assert trade in str(how_many_workers(cores=8, quota=1.5, cpu_ms=6))
+    assert "50% of every period" in how_many_workers(cores=8, quota=0.5).trade
+    for whole in ({"quota": 2}, {"quota": 1}, {}, {"quota": 1.5, "memory_mib": 60}, {"quota": 2.5, "wanted_per_s": 1}):
+        assert how_many_workers(cores=8, **whole).trade == ""
+    stands = how_many_workers(cores=8, quota=1.5, waiting_share=0.5, waits="block")
+    assert (stands.workers, stands.trade) == (3, "")
 
 
 def test_memory_decides_and_may_leave_room_for_nobody():
@@ -426,6 +467,26 @@ def test_the_calculator_starts_with_this_machine_and_ends_in_a_sweep_that_can_be
     assert "users=(1000,)" in calculator(cores=64, quota=None, waiting_share=0.99).code()
 
 
+def test_the_line_of_code_fits_the_request_and_the_machine():
+    here = calculator(path="/cpu?units=25", cpu_ms=6)
+    assert "/cpu?units=25" in here.code()
+    assert "Now measure:" in rendered(here)
+    waits = calculator(cpu_ms=6, waiting_share=0.95)
+    assert "'/sleep?ms=114'" in waits.code()
+    blocks = waits.set(waits="block", cores=2, quota=None)
+    assert "'/blocking?ms=114'" in blocks.code()
+    assert "workers=(1, 39, 40, 41), users=(328,)" in blocks.code()
+    assert "only waits" in rendered(blocks)
+    assert "'/mine'" in calculator("mine:app", "/mine", waiting_share=0.5).code()
+    elsewhere = calculator(cores=usable_cpus().logical + 8, quota=1.5)
+    assert "on that machine" in rendered(elsewhere)
+    assert "quota of 1.5" in rendered(elsewhere)
+    assert "pause" in rendered(elsewhere)
+    none = calculator(memory_mib=10)
+    assert none.code() == ""
+    assert "sweep(" not in rendered(none) + repr(none)
+
+
 def test_the_calculator_answers_within_a_few_milliseconds():
     import time
 
@@ -475,6 +536,13 @@ def test_the_controls_and_the_code_move_the_same_numbers():
     assert "6 workers" in advisor._answer.value
     controls["memory_mib"].value = 10
     assert "0 workers" in advisor._answer.value
+    controls["memory_mib"].value = 512
+    for name in ("cpu_ms", "mib_per_worker"):
+        before = controls[name].value
+        controls[name].value = 0
+        assert f"{name} must" in advisor._answer.value, "a value is refused aloud, not changed in silence"
+        controls[name].value = before
+        assert "6 workers" in advisor._answer.value
 
 
 def test_without_widgets_the_calculator_shows_its_answer_and_the_code(
@@ -482,7 +550,7 @@ def test_without_widgets_the_calculator_shows_its_answer_and_the_code(
 ):
     monkeypatch.setattr(calculator_module, "library", lambda: None)
     calculator(cores=4, quota=None)._ipython_display_()
-    assert "calculator(cores=4, quota=1.5)" in capsys.readouterr().out
+    assert "advisor.set(quota=1.5, memory_mib=512)" in capsys.readouterr().out
 
 
 # ------------------------------------------------------------------------------------------------------- going deeper
@@ -492,10 +560,15 @@ def test_the_rule_of_2n_plus_1_is_told_for_every_outcome():
     def rule(ratio: float) -> str:
         return str(n06_deeper.rule_in_words(made({2: 195.0, 5: 195.0 * ratio}), 2))
 
-    assert "buys nothing" in rule(1.02)
+    assert "buys 2% more at the very most" in rule(1.02)
+    assert "buys nothing" in rule(0.98)
     assert "3 more workers" in rule(1.02)
     assert "That is a gain" in rule(1.6)
     assert "That is a loss" in rule(0.5)
+    wide = str(n06_deeper.rule_in_words(made({2: 195.0, 4: 208.0}, noise=0.2), 2))
+    assert "Inconclusive" in wide
+    assert "buys" not in wide
+    assert "proves nothing" in str(n06_deeper.rule_in_words(made({2: 195.0, 5: 208.0}, launches=1), 2))
 
 
 def skewed(share: float, per_s: float, verdict: str = "pass") -> Any:
@@ -516,6 +589,22 @@ def test_an_uneven_share_is_told_with_its_price():
     cheap = ("uvloop", "at once", skewed(1.0, 168))
     assert "missed by nobody" in str(n06_deeper.skew_of([cheap, even], 1))
     assert "cost little" in str(n06_deeper.skew_of([cheap, even], 2))
+    assert "more than 75%" in shown
+    apart = ("asyncio", "at once", skewed(1.0, 60))
+    assert "with asyncio" not in str(n06_deeper.skew_of([uneven, even, apart], 2)), "loops are not mixed"
+
+
+def test_few_launches_prove_nothing_about_how_connections_are_opened():
+    def shown(once: int, apart: int, of: int = 6) -> str:
+        runs = [("uvloop", "at once", skewed(1.0 if i < once else 0.5, 100)) for i in range(of)]
+        runs += [("uvloop", "10 ms apart", skewed(1.0 if i < apart else 0.5, 100)) for i in range(of)]
+        return str(n06_deeper.skew_of(runs, 2))
+
+    assert "proves nothing" in shown(2, 0)
+    assert "chance alone would do so in 23%" in shown(2, 0)
+    assert "it does help" in shown(6, 0)
+    assert "did not help" in shown(2, 2)
+    assert "Opened at once" not in shown(0, 0)
 
 
 def test_one_ratio_leaves_amdahls_limit_open():
@@ -530,7 +619,7 @@ def test_one_ratio_leaves_amdahls_limit_open():
 def test_two_cores_are_refused_by_the_fit_and_a_flat_line_is_not_believed():
     shown = str(n06_deeper.usl_in_words(made(FLAT), 2))
     assert "refused" in shown
-    assert "2 different numbers of workers" in shown
+    assert "At least 4 different numbers of workers are needed, and here are 2" in shown
     assert "the cores end at 2" in shown
     void = str(n06_deeper.usl_in_words(made(FLAT, void=EVERYTHING), 2))
     assert void.count("refused") == 2
@@ -619,14 +708,17 @@ def test_every_worker_loads_a_model_of_its_own_unless_it_is_mapped(tmp_path: Pat
     file = tmp_path / "model.npy"
     np.save(file, np.ones(60 * 2**20 // 8))
     costs = {}
-    for how, env in {"loaded": {}, "mapped": {"MODEL_FILE": str(file)}}.items():
+    ways = {"loaded": {}, "mapped": {"MODEL_FILE": str(file)}, "without": {"MODEL_MIB": "0"}}
+    for how, env in ways.items():
         with Server("helpers.demo.model:app", workers=2, env=env) as server:
             found = [reading(server)]
             server.scale(3)
             found.append(reading(server))
             assert [each.workers for each in found] == [2, 3]
-            assert get(server.url, "/predict").json()["share"] == pytest.approx(8 / (60 * 2**20))
+            numbers = 1 if how == "without" else 60 * 2**20 / 8
+            assert get(server.url, "/predict").json()["share"] == pytest.approx(1 / numbers)
         line = straight(found)
         assert line is not None
         costs[how] = line.each_mib
     assert costs["loaded"] - costs["mapped"] == pytest.approx(60, abs=20)
+    assert costs["loaded"] - costs["without"] == pytest.approx(60, abs=6)

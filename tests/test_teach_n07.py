@@ -41,7 +41,7 @@ from helpers.teach.overload import (
     useful_per_s,
 )
 from helpers.teach.together import Answer, Together, together
-from helpers.teach.words import n07
+from helpers.teach.words import n07, n07_knee
 from helpers.teach.words import n07_deeper as deeper
 from helpers.teach.words.n07_recap import Measured, checklist, lines, recap
 from helpers.theory.service import constant
@@ -236,10 +236,10 @@ def test_the_curve_is_compared_with_what_theory_says():
     visitors = open_run(1, 2)
 
     def told(dots: Sequence[Dot], most: float = 400.0, visitors: LoadResult = visitors) -> str:
-        return str(n07.curve_in_words(dots, SERVICE, visitors, most))
+        return str(n07_knee.curve_in_words(dots, SERVICE, visitors, most))
 
-    assert n07.follows(ideal, SERVICE) == pytest.approx(1)
-    assert n07.follows([], SERVICE) is None
+    assert n07_knee.follows(ideal, SERVICE) == pytest.approx(1)
+    assert n07_knee.follows([], SERVICE) is None
     assert "got nothing but your service time" in told(ideal)
     assert "up to 4.0 times off" in told(off)
     assert "up to" not in told([replace(off[-1], busy=0.95)])
@@ -250,19 +250,19 @@ def test_the_curve_is_compared_with_what_theory_says():
 
 def test_the_wait_is_compared_not_the_response():
     ideal = [Dot(busy / 0.0025, busy, mean_response_ms(busy, 2.5, 0.0), None) for busy in (0.3, 0.9)]
-    told = str(n07.curve_in_words(ideal, SERVICE, open_run(1, 2), 400.0))
+    told = str(n07_knee.curve_in_words(ideal, SERVICE, open_run(1, 2), 400.0))
     assert "At 90 % utilisation an answer took 5.5 times the work itself, at 30 % 1.2 times" in told
     assert "21.0 times the wait with 3.0 times the visitors" in told
     assert "faster than the load" in told
     idle = [replace(ideal[0], mean_ms=2.4), ideal[1]]
-    assert "out of next to nothing" in str(n07.curve_in_words(idle, SERVICE, open_run(1, 2), 400.0))
+    assert "out of next to nothing" in str(n07_knee.curve_in_words(idle, SERVICE, open_run(1, 2), 400.0))
     disturbed = [replace(ideal[0], mean_ms=9.0), ideal[1]]
-    assert "did not grow faster" in str(n07.curve_in_words(disturbed, SERVICE, open_run(1, 2), 400.0))
+    assert "did not grow faster" in str(n07_knee.curve_in_words(disturbed, SERVICE, open_run(1, 2), 400.0))
 
 
 def test_the_knee_is_told_as_a_share_of_what_the_worker_can_do():
     def told(knee: Knee) -> str:
-        return str(n07.knee_in_words(knee, 400.0, SERVICE).text)
+        return str(n07_knee.knee_in_words(knee, 400.0, SERVICE).text)
 
     assert "300 requests/s</b> keep p95 &lt; 15 ms: 75 %" in told(searched(300.0))
     assert "It is so" not in told(searched(300.0)), "the picture says so already"
@@ -275,14 +275,14 @@ def test_the_knee_is_told_as_a_share_of_what_the_worker_can_do():
 
 def test_steps_of_the_search_that_warned_are_shown():
     calm = searched(300.0)
-    assert "warned" not in n07.knee_in_words(calm, 400.0, SERVICE).text
+    assert "warned" not in n07_knee.knee_in_words(calm, 400.0, SERVICE).text
     slow = open_run(3, 12)
     warning = replace(calm, steps=(replace(calm.steps[0], result=slow), calm.steps[1]))
     assert "1 of 2 steps warned, the one that met it among them (“steady”): a first look" in str(
-        n07.knee_in_words(warning, 400.0, SERVICE)
+        n07_knee.knee_in_words(warning, 400.0, SERVICE)
     )
     both = replace(calm, steps=tuple(replace(step, result=slow) for step in calm.steps))
-    assert "“steady” 2 times" in n07.knee_in_words(both, 400.0, SERVICE).text
+    assert "“steady” 2 times" in n07_knee.knee_in_words(both, 400.0, SERVICE).text
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,7 @@ def test_the_storm_is_told_for_both_outcomes():
     assert deeper.recovered_s(STORM["3 retries"]) is None
     assert deeper.recovered_s(STORM["no retries"]) == pytest.approx(0.5, abs=0.2)
     calm = {**STORM, "3 retries": retried(storm_run(back=True), Retry(times=3, after="50ms"))}
-    assert "could have made 800 attempts" in str(deeper.storm_in_words(calm, 400.0))
+    assert "could have become 800 attempts" in str(deeper.storm_in_words(calm, 400.0))
     idle = {**STORM, "3 retries": retried(storm_run(back=False), Retry(times=3, after="50ms"))}
     assert "no more than it can do" in str(deeper.storm_in_words(idle, 400.0))
     assert "did not recover before" in str(deeper.storm_in_words({**STORM, "no retries": storm_run(back=False)}, 400.0))
@@ -383,8 +383,14 @@ def test_a_third_kind_of_retry_is_told_beside_the_others():
     told = str(deeper.storm_in_words({**STORM, "1 retry after 1 s": once}, 400.0))
     assert "metastable" in told
     assert "1 retry after 1 s: back 0.5 s after the peak" in told
-    assert "at most 400 attempts" in told
+    assert "become 400 attempts at most" in told
     assert "so few retries" in told
+    at_s = [*np.arange(0, 1, 1 / 200), *np.arange(1, 2, 1 / 800), *np.arange(2, 4, 1 / 400)]
+    late = [OK if at < 1.2 else TIMEOUT for at in at_s]
+    even = run(at_s, [300.0] * len(at_s), late, rate=STAGES, timeout=0.3, retry=Retry(times=1, after="1s"))
+    told = str(deeper.storm_in_words({**STORM, "1 retry after 1 s": even}, 400.0))
+    assert "about the 400 it can do" in told
+    assert "never gets shorter" in told
 
 
 def test_the_door_is_told_with_and_without_a_system_that_counts():

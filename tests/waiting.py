@@ -8,13 +8,17 @@ T = TypeVar("T")
 
 
 def await_true(
-    condition: Callable[[], T], within_s: float = 5.0, message: str = "the condition did not come true"
+    condition: Callable[[], T],
+    within_s: float = 5.0,
+    message: str = "the condition did not come true",
+    *,
+    every_s: float = 0.005,
 ) -> T:
     """Return the first true value of `condition`; fail with `message` when none comes in time."""
     deadline = time.monotonic() + within_s
     while not (value := condition()):
         assert time.monotonic() < deadline, f"{message} (waited {within_s:g} s)"
-        time.sleep(0.005)
+        time.sleep(every_s)
     return value
 
 
