@@ -67,8 +67,9 @@ def knee_plot(rows: Sequence[Row], *, rate_per_s: float | None, missed_per_s: fl
     _name_marks(times, rate_per_s, missed_per_s)
     _draw_times(times, series)
     _draw_errors(errors, found)
+    measured = {row["rate_per_s"] for row in found if row["load_verdict"] != "void"}
     for row in found:
-        if row["load_verdict"] == "void":
+        if row["rate_per_s"] not in measured:  # a void step is measured once more
             style: dict[str, Any] = {"ha": "center", "va": "bottom", "size": 10, "color": SOFT_INK, "rotation": 90}
             times.text(row["rate_per_s"], 0.03, " void", transform=times.get_xaxis_transform(), **style)
     return picture.finish(_alt(found, series, rate_per_s, missed_per_s), _table(found))

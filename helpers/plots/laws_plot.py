@@ -145,7 +145,7 @@ def _draw_waits(axes: Axes, index: int, workers: int, points: Sequence[tuple[int
     at_80 = wait_in_services(workers, 0.8)
     label: dict[str, Any] = {"size": 10.5, "color": colour, "path_effects": HALO, "zorder": 6}
     if at_80 < NEAR_THE_AXIS:  # below the line there is no room
-        axes.text(0.79, at_80 + 0.05, f"{short(at_80)}×", ha="right", va="bottom", **label)
+        axes.text(0.79, at_80 - 0.1, f"{short(at_80)}×", ha="right", va="bottom", **label)
     else:
         axes.text(0.81, at_80 - 0.05, f"{short(at_80)}×", ha="left", va="top", **label)
     return f"{count(workers, 'worker')}\n(M/M/{workers})", min(waits[-1], axes.get_ylim()[1]), colour

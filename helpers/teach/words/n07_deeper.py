@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 BACK_FROM = 0.7  # useful answers / arrivals
 PIECE_S = 0.25
 LEAST_LEFT_S = 0.4
+LATE_S = 0.1  # a busy machine sends the last retries a little later
 ABOUT = 1.1  # twice half of what it can do is what it can do, give or take
 TWICE = 2.0
 LEFT_OUT = "Left out at the quick pace."
@@ -70,7 +71,7 @@ def still_sent(result: LoadResult) -> tuple[float, bool]:
     A visitor of the peak goes on asking for as long as all attempts and the pauses between them take.
     """
     retry, peak_s = result.plan.retry, peak_of(result)[1]
-    asking_s = 0.0 if retry is None else retry.times * (result.plan.timeout_s + retry.after_s)
+    asking_s = 0.0 if retry is None else LATE_S + retry.times * (result.plan.timeout_s + retry.after_s)
     alone = result.duration_s - peak_s - asking_s >= LEAST_LEFT_S
     from_s = peak_s + asking_s if alone else max(peak_s, result.duration_s - LEAST_LEFT_S)
     intended_s = (result.window["intended_ns"] - result.t0_ns) / 1e9
@@ -98,11 +99,11 @@ def _with_retries(name: str, result: LoadResult, most: float) -> str:
         told = f"{name}: back {stormy:.1f} s after the peak. {calm:.0f} new requests per second"
         if (times + 1) * calm <= ABOUT * most:
             return (
-                f"{told} make at most {(times + 1) * calm:.0f} attempts so, and the worker can do {most:.0f}: so few"
+                f"{told} become {(times + 1) * calm:.0f} attempts at most, and the worker can do {most:.0f}: so few"
                 " retries cannot keep it over its limit."
             )
         return (
-            f"{told} could have made {(times + 1) * calm:.0f} attempts so, more than the {most:.0f} it can do; but not"
+            f"{told} could have become {(times + 1) * calm:.0f} attempts, more than the {most:.0f} it can do; but not"
             " enough of them failed for that. Was the peak too short for a storm?"
         )
     still, alone = still_sent(result)
@@ -113,6 +114,11 @@ def _with_retries(name: str, result: LoadResult, most: float) -> str:
     told += (
         " at the end, when nobody of the peak asks any more" if alone else " (those of the peak's visitors included)"
     )
+    if most <= ABOUT * still and still <= ABOUT * most:
+        return (
+            f"{told}: about the {most:.0f} it can do. So the line that the peak left never gets shorter, and everybody"
+            " goes on being late. At half load a single retry is enough to keep a storm alive, if only just."
+        )
     if still > most:
         return (
             f"{told}: more than the {most:.0f} it can do. So it stays too late for everybody, so everybody retries: the"
