@@ -17,6 +17,7 @@ from helpers.errors import InputError
 from helpers.experiment import Cell, Ratio, Run, SweepResult, sweep
 from helpers.load.cpu import CpuSplit
 from helpers.machine import ProcessScaling, UsableCpus, memory_limits, usable_cpus
+from helpers.plots.laws_plot import usl_plot
 from helpers.plots.memory_plot import Sums, memory_plot
 from helpers.plots.picture import Picture
 from helpers.server.server import Server
@@ -647,6 +648,7 @@ def gallery() -> dict[str, Picture]:
         "the sweep": n06.picture_of(swept, 2),
         "with a bet": n06.picture_of(swept, 2, bet=1.9),
         "one core": n06.picture_of(made({1: 100.0, 2: 99.0, 3: 98.0, 4: 98.0}, cpus=1), 1),
+        "ten cores, with a bet": n06.picture_of(many, 10, bet=1.0),
         "ten cores, measured": n06.picture_of(many, 10, bet=0.5, simulated={10: TEN}),
         "a first launch": n06.picture_of(made({1: 100.0}, launches=1), 2),
         "two launches": n06.picture_of(made(FLAT, launches=2, noise=0.2), 2),
@@ -684,6 +686,31 @@ def test_every_picture_has_a_sentence_a_table_and_axes_from_zero(gallery: dict[s
         assert "nan" not in picture.alt.lower(), name
         assert len(picture.table) > 0, name
         assert all(min(axes.get_ylim()) == 0 for axes in picture.axes), name
+
+
+def test_a_bet_that_is_right_hides_no_dot():
+    picture = n06.picture_of(made(FLAT), 2, bet=1.0)
+    (axes,) = picture.axes
+    (bet,) = [line for line in axes.lines if line.get_marker() == "D"]
+    dots = [line for line in axes.lines if line.get_marker() == "o"][-1]
+    apart = bet.get_transform().transform((4, 195.0))[0] - dots.get_transform().transform((4, 195.0))[0]
+    assert apart > 0.2 * picture.dpi
+
+
+def test_an_invented_law_is_called_invented():
+    law = fit_usl(*n06_deeper.invented(100.0))
+    assert "invented/s" in usl_plot(law, invented=True).table.columns
+    assert "invented" in usl_plot(law, invented=True).alt
+    assert "measured/s" in usl_plot(law).table.columns
+
+
+def test_a_sweep_is_shown_short_and_as_a_table():
+    swept = made(FLAT)
+    assert repr(swept) == str(swept)
+    assert len(repr(swept).splitlines()) < 8
+    assert "<table" in swept._repr_html_()
+    assert "1.95x" in swept._repr_html_()
+    assert "void" in made(FLAT, void=EVERYTHING)._repr_html_()
 
 
 def test_what_is_simulated_is_dashed_and_what_is_measured_is_dots(gallery: dict[str, Picture]):

@@ -26,7 +26,7 @@ from helpers.plots.rows import Cell, Row, cells, one_load
 
 WIDTH, HEIGHT = 8.0, 4.4  # inches
 LEFT, BOTTOM, PANEL_HEIGHT, NAMES_IN = 0.8, 0.8, 2.75, 1.45
-BET_IN, ASIDE_IN = 0.75, 0.24  # room to the right for the bet, which stands beside the dots
+BET_IN, ASIDE_IN = 0.95, 0.24  # room to the right for the bet, which stands beside the dots
 TICK_IN = 0.26  # a tick label needs so much room
 
 Points = Sequence[tuple[int, float]]  # workers, requests per second

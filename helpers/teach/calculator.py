@@ -84,10 +84,8 @@ class Calculator:
         counts = sorted({1, max(1, most - 1), most, min(WORKERS_MOST, most + 1)})
         held = 1 - self.values["waiting_share"] if self.values["waits"] == "await" else 1.0  # who blocks has one each
         users = min(USERS_MOST, math.ceil(CONNECTIONS_EACH * counts[-1] / held))
-        return (
-            "from helpers.experiment import sweep\n"
-            f"sweep({self._app!r}, {self._endpoint()!r}, workers={tuple(counts)}, users=({users},), repeats=3, duration=2)"
-        )
+        what = f"{self._app!r}, {self._endpoint()!r}, workers={tuple(counts)}, users=({users},)"
+        return f"from helpers.experiment import sweep\nsweep({what}, repeats=3, duration=2)"
 
     def _endpoint(self) -> str:
         """The path to load; of the demo app one that waits, for as long as a request of such a share would."""
@@ -100,7 +98,7 @@ class Calculator:
     def _now(self) -> str:
         """The words above the line of code: what it measures, and on which machine."""
         if not self.advice.workers:
-            return "Nothing to measure: more memory, or less in it."
+            return "Nothing to measure: it takes more memory, or workers that need less."
         here, wanted = self._here, self.values
         there = wanted["cores"] != here["cores"] or wanted["quota"] != here["quota"]
         cores = f"{wanted['cores']:g} core{'' if wanted['cores'] == 1 else 's'}"
@@ -123,9 +121,8 @@ class Calculator:
             for limit in advice.limits
         )
         number = f"{advice.workers} worker{'' if advice.workers == 1 else 's'}"
-        most = (
-            f"at most {rounded(advice.per_s)} answers/s, if they do nothing but this" if advice.workers else "none fits"
-        )
+        per_s = f"at most {rounded(advice.per_s)} answers/s, if they do nothing but this"
+        most = per_s if advice.workers else "none fits"
         short = "<p><b>Not enough</b> for the requests that are wanted: more cores or less work.</p>"
         trade = f"<p>{escape(advice.trade[0].upper() + advice.trade[1:])}.</p>" if advice.trade else ""
         line = f'<pre style="font-family:monospace">{escape(self.code())}</pre>' if self.code() else ""

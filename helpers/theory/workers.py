@@ -26,8 +26,8 @@ class Advice:
     """A number of workers, the limit that decided it, and what can be expected of it.
 
     `per_s` is the most answers per second that the CPU work of a request leaves, `enough` whether the wanted rate keeps
-    every worker below the share of its time that it may be busy (None: no rate was asked for). `trade` says what a quota
-    that is no whole number of workers leaves to choose: pauses.
+    every worker below the share of its time that it may be busy (None: no rate was asked for). `trade` says what one
+    worker more would bring, and its price, where a quota is no whole number of workers.
     """
 
     workers: int

@@ -223,9 +223,9 @@ def model_in_words(plain: Straight | None, loaded: Straight | None, *, model_mib
     """What one more worker costs with a model, against one without: whether the model is shared."""
     if plain is None or loaded is None:
         return html("<p>This system does not tell the PSS, so nobody can say here whether the model is shared.</p>")
-    more = loaded.each_mib - plain.each_mib
+    more = round(loaded.each_mib - plain.each_mib)
     says = f"A third worker adds {loaded.each_mib:.0f} MiB with the model, {plain.each_mib:.0f} MiB without it:"
-    says += f" <b>{more:+.0f} MiB</b>."
+    says += f" <b>{more:+} MiB</b>."
     if more > 0.5 * model_mib:
         return html(
             f"<p>{says} The model has {model_mib:.0f} MiB, and it is there once <i>per worker</i>: each worker is a new"
@@ -312,7 +312,7 @@ def _recap_of_ten(sweep: SweepResult, here: Sequence[Simulated], ten: Sequence[S
     if not beyond:
         return f"{says}; nobody could check the simulation here."
     worst = max(beyond, key=lambda off: abs(math.log(off)))
-    return f"{says}. Where you could check the simulation it was off by {worst - 1:+.1%} at most."
+    return f"{says}. Where you could check the simulation it was off by {abs(worst - 1):.1%} at most."
 
 
 def _counted(number: int, thing: str) -> str:

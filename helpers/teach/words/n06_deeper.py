@@ -31,7 +31,10 @@ def rule_in_words(sweep: SweepResult, cores: int) -> Any:
         return html(f"<p>{void_in_words(sweep)}</p>")
     says = f"2n + 1 is {2 * cores + 1} here: {ratio_in_words(ratio)} the answers of {cores}."
     if ratio.low is None or ratio.high is None:
-        return html(f"<p>{says} One pair of launches proves nothing: more of them were void. Run the cell again.</p>")
+        return html(
+            f"<p>{says} One pair of launches proves nothing, whatever it says. Run the cell again with"
+            " <code>repeats=3</code>.</p>"
+        )
     if ratio.value >= NO_GAIN_BELOW and ratio.low > 1:
         return html(f"<p>{says} That is a gain: something in this endpoint waits. Find out what.</p>")
     if ratio.value <= 1 / NO_GAIN_BELOW and ratio.high < 1:

@@ -80,17 +80,19 @@ def _verdict_on(found: Sequence[tuple[int, float, Ratio]], speeds: Mapping[int, 
         return "Only one worker could be compared, and the simulation was calibrated with that: it proves nothing."
     off = max((each[1] for each in beyond), key=lambda each: abs(math.log(each)))
     says = f"One worker agrees because it was calibrated with that. The others are predictions. {_how_far(beyond)}"
-    says += f", {_by_chance(beyond, speeds)}"
+    chance = _by_chance(beyond, speeds)
+    says += f", {chance}"
     if off > 1 + CLOSE_ENOUGH:
         verdict = "So it promises too much: take its line of ten cores for the most that can be."
     elif off < 1 - CLOSE_ENOUGH:
         verdict = "So it promises too little: were the launches with one worker disturbed, and slow? Measure again."
     else:
-        verdict = "Yet that is good enough to choose a number of workers by, and no proof for ten cores."
+        verdict = "Yet that is" if "more than chance" in chance else "That is"
+        verdict += " good enough to choose a number of workers by, and no proof for ten cores."
     return (
-        f"{says}. {verdict} What it has never heard of: memory, a network, the load generator, other programs, and cores"
-        f" that disturb each other. Two bare processes, without any server, reach {ceiling.ratio:.2f} times one here;"
-        " in the simulation they would reach 2."
+        f"{says}. {verdict} What it has never heard of: memory, a network, the load generator, other programs, and"
+        f" cores that disturb each other. Two bare processes, without any server, reach {ceiling.ratio:.2f} times one"
+        " here."
     )
 
 
