@@ -354,6 +354,12 @@ def test_a_model_that_were_shared_would_be_told_to_be():
     assert "nobody can say" in str(n06.model_in_words(plain, None, model_mib=60))
 
 
+def test_advice_is_a_line_each() -> None:
+    said = str(n06.advice_in_words(how_many_workers(cores=2), how_many_workers(cores=32, quota=1.5)))
+    assert "2 workers; the cores decided" in said
+    assert "the quota decided" in said
+
+
 def test_the_recap_is_computed_for_every_outcome():
     inside = UsableCpus(32, None, 1.5, 1, "")
     advice = how_many_workers(cores=2)

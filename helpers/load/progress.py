@@ -65,6 +65,7 @@ def _bar(plan: Plan, total_s: float) -> Iterator[Watcher]:
             bar.set_postfix_str(live_line(now))  # redraws: the engine tells four times a second
 
         yield show
+        bar.n = bar.total  # a widget that ends before its total takes it for a failure: it turns red, and stays
 
 
 def live_line(now: Progress) -> str:

@@ -260,6 +260,11 @@ def rss_each(readings: Sequence[Reading]) -> float:
     return line.each_mib
 
 
+def advice_in_words(*advice: Advice) -> Any:
+    """Each advice as a line that wraps between words."""
+    return html("".join(f"<p>{escape(str(each))}.</p>" for each in advice))
+
+
 # ------------------------------------------------------------------------------------------------------------- recap
 
 
