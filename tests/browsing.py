@@ -93,6 +93,11 @@ def prompts(page: Page) -> list[str]:
     return page.locator(".jp-NotebookPanel:visible .jp-CodeCell .jp-InputPrompt").all_inner_texts()
 
 
+def to_the_top(page: Page) -> None:
+    """Scroll back: a cell far away is not drawn, and cannot be clicked."""
+    page.locator(".jp-NotebookPanel:visible .jp-WindowedPanel-outer").first.evaluate("element => element.scrollTop = 0")
+
+
 def looked_at(page: Page, name: str) -> None:
     """Keep a screenshot to be looked at."""
     SHOTS.mkdir(parents=True, exist_ok=True)

@@ -5,15 +5,15 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from helpers.notebooks import FOLDER, find
 from helpers.server import registry
-from tests.browsing import launches, looked_at, open_notebook, pages, prompts, run_all
+from tests.browsing import launches, looked_at, open_notebook, pages, prompts, run_all, to_the_top
 from tests.waiting import await_true
 
-MAIN_PATH = ("00_start_here",)
-NAMES = [path.stem for path in find()]
+FIRST = "00_start_here"
+OTHERS = [path.stem for path in find() if path.stem != FIRST]
 WRONG = (
     "[data-mime-type='application/vnd.jupyter.stderr'] >> text=Traceback",
     "[data-mime-type='application/vnd.jupyter.error']",
@@ -29,10 +29,8 @@ def numbers(name: str) -> set[int]:
     return {number for number, metadata in enumerate(code, 1) if not metadata.get("jupyter", {}).get("source_hidden")}
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in MAIN_PATH else pytest.param(name, marks=pytest.mark.full) for name in NAMES]
-)
-def test_a_notebook_opens_without_a_dialog_and_runs_whole(browser: Browser, lab: str, name: str) -> None:
+def run_whole(browser: Browser, lab: str, name: str) -> Page:
+    """Open a notebook, run all of it, and look at every page: no dialog, no error, no cell left out."""
     page = open_notebook(browser, lab, name)
     assert page.locator(".jp-Dialog").count() == 0
     run_all(page, name)
@@ -43,13 +41,21 @@ def test_a_notebook_opens_without_a_dialog_and_runs_whole(browser: Browser, lab:
             assert page.locator(wrong).count() == 0, wrong
         executed |= {int(number) for number in re.findall(r"\[(\d+)\]:", " ".join(prompts(page)))}
     assert executed == numbers(name)
-    page.close()
+    return page
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_notebook_opens_without_a_dialog_and_runs_whole(browser: Browser, lab: str, name: str) -> None:
+    run_whole(browser, lab, name).close()
     await_true(lambda: not [entry for entry in registry.servers() if entry.orphan], 5, "a server outlived its notebook")
 
 
-def test_a_prediction_made_by_click_is_drawn_into_the_picture(browser: Browser, lab: str) -> None:
-    page = open_notebook(browser, lab, "00_start_here")
-    run_all(page, "00_start_here")
+def test_the_first_notebook_runs_whole_and_a_prediction_made_by_click_is_drawn_into_its_picture(
+    browser: Browser, lab: str
+) -> None:
+    page = run_whole(browser, lab, FIRST)
+    to_the_top(page)
     page.get_by_text("You made no prediction").first.scroll_into_view_if_needed()
     page.get_by_label("about twice as many").first.check()
     page.wait_for_selector("text=You predicted", timeout=10_000)
