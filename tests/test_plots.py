@@ -22,6 +22,7 @@ from helpers.plots.packing import pack, requests
 from helpers.plots.picture import WORKER_COLOURS, Picture, duration, ink_on, percent, short, spread, worker_colours
 from helpers.plots.scaling import scaling_plot, users_plot
 from helpers.plots.timeline import timeline_plot
+from tests.pictures import label_faults
 
 GRID = {(1, 1): 88.0, (2, 1): 86.0, (1, 2): 91.0, (2, 2): 168.0}
 NUMBERS = ("achieved_per_s", "error_ratio", "p50_ms", "p95_ms", "p99_ms")
@@ -161,37 +162,10 @@ def texts(picture: Picture) -> list[str]:
     return [text.get_text() for text in picture.findobj(Text) if text.get_text()]
 
 
-def drawn_texts(picture: Picture, monkeypatch: pytest.MonkeyPatch) -> list[Text]:
-    """The texts that really reach the paper; matplotlib keeps others, such as ticks outside the axis."""
-    seen: list[Text] = []
-    original = Text.draw
-
-    def draw(self: Text, renderer: Any) -> None:
-        if self.get_text().strip() and self.get_visible():
-            seen.append(self)
-        original(self, renderer)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Text, "draw", draw)
-        picture.canvas.draw()
-    return seen
-
-
 def test_no_label_leaves_its_picture_or_covers_another(
     gallery: dict[str, Picture], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    faults = []
-    for name, picture in gallery.items():
-        labels = [text for text in drawn_texts(picture, monkeypatch) if text.get_text() != "first look"]
-        boxes = [text.get_window_extent() for text in labels]
-        for i, (text, box) in enumerate(zip(labels, boxes, strict=True)):
-            if box.x0 < -1 or box.y0 < -1 or box.x1 > picture.bbox.x1 + 1 or box.y1 > picture.bbox.y1 + 1:
-                faults.append(f"{name}: {text.get_text()!r} leaves the picture")
-            for other, its in zip(labels[:i], boxes[:i], strict=True):
-                wide, high = min(box.x1, its.x1) - max(box.x0, its.x0), min(box.y1, its.y1) - max(box.y0, its.y0)
-                if wide > 2 and high > 4:
-                    faults.append(f"{name}: {text.get_text()!r} covers {other.get_text()!r}")
-    assert faults == []
+    assert label_faults(gallery, monkeypatch) == []
 
 
 def test_every_text_is_at_least_10_points(gallery: dict[str, Picture]) -> None:

@@ -22,8 +22,8 @@ from helpers.teach.exercises import check
 from helpers.teach.outcomes import VOID, nearest
 from helpers.teach.predict import Option, predict
 from helpers.teach.words import n03
+from tests.pictures import drawn_texts, label_faults
 from tests.serving import BARE, get, state_folder
-from tests.test_plots import drawn_texts
 from tests.waiting import await_true
 
 __all__ = ["state_folder"]
@@ -262,15 +262,9 @@ def test_a_worker_has_its_colour_at_the_door_too() -> None:
 
 
 def test_no_words_at_the_door_leave_the_picture_or_cover_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    faults = []
-    for name, picture in doors().items():
-        boxes = [(text.get_text(), text.get_window_extent()) for text in drawn_texts(picture, monkeypatch)]
+    assert label_faults(doors(), monkeypatch) == []
+    for picture in doors().values():
         assert min(text.get_size() for text in drawn_texts(picture, monkeypatch)) >= 10
-        for i, (text, box) in enumerate(boxes):
-            if box.x0 < 0 or box.y0 < 0 or box.x1 > picture.bbox.x1 or box.y1 > picture.bbox.y1:
-                faults.append(f"{name}: {text!r} leaves the picture")
-            faults += [f"{name}: {text!r} covers {other!r}" for other, its in boxes[:i] if box.overlaps(its)]
-    assert faults == []
 
 
 def test_a_door_without_a_worker_is_refused() -> None:

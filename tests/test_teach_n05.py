@@ -22,6 +22,7 @@ from helpers.teach.kinds import KINDS, Held, InHand, asked, gain, in_hand, measu
 from helpers.teach.predict_table import Line, PredictionTable, predict_table
 from helpers.teach.together import Answer, Together
 from helpers.teach.words import n05, n05_deeper, n05_matrix
+from tests.pictures import label_faults
 from tests.serving import get, state_folder  # noqa: F401
 from tests.waiting import await_true
 
@@ -374,6 +375,22 @@ def test_variants_are_compared_with_the_first() -> None:
     assert versus_plot("Void", [Variant("a", None), Variant("b", 3.0)], users=16, bet=2.0).png()
     with pytest.raises(InputError):
         versus_plot("Nothing", [], users=16)
+
+
+def test_no_label_of_these_pictures_leaves_it_or_covers_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = both()
+    nothing, void = both(void=True)
+    cures = remedies(), remedies(void=True)
+    bets = {"awaiting": 2.0, "native code": 0.5}
+    found = {
+        "matrix": n05_matrix.matrix(one, two, cures[0], crowd(), bets),
+        "matrix, void": n05_matrix.matrix(nothing, void, cures[1], crowd(void=True), bets),
+        "tree": n05_matrix.tree(one, two, cures[0], crowd(), made(60)),
+        "tree, void": n05_matrix.tree(nothing, void, cures[1], crowd(void=True), made(60, void=True)),
+        "versus": n05.versus("One word deleted", {"async def": made(10), "def": made(158)}, bet=16.0),
+        "versus, void": n05.versus("Void", {"a": made(10, void=True), "b": made(158)}, bet=2.0),
+    }
+    assert label_faults(found, monkeypatch) == []
 
 
 # -------------------------------------------------------------------------------------------------- on real servers

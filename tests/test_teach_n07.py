@@ -16,9 +16,9 @@ from helpers.load.records import HTTP_5XX, OK, TIMEOUT
 from helpers.load.result import RECORD, LoadResult
 from helpers.load.run import Retry, load_test
 from helpers.load.slo import judge, parse_slo
-from helpers.plots.load_curve import fate_plot, load_curve_plot, mean_response_ms
+from helpers.plots.fate import fate_plot
+from helpers.plots.load_curve import load_curve_plot, mean_response_ms
 from helpers.plots.over_time import Panel, over_time_plot
-from helpers.plots.picture import Picture
 from helpers.server.backlog import Backlog
 from helpers.server.server import Server
 from helpers.stall.result import Side, Stall
@@ -45,6 +45,7 @@ from helpers.teach.words import n07, n07_knee
 from helpers.teach.words import n07_deeper as deeper
 from helpers.teach.words.n07_recap import Measured, checklist, lines, recap
 from helpers.theory.service import constant
+from tests.pictures import label_faults
 from tests.serving import state_folder  # noqa: F401
 
 S, MS = 10**9, 10**6
@@ -490,21 +491,12 @@ def test_every_request_has_one_fate():
 # ------------------------------------------------------------------------------------------------------ the pictures
 
 
-def within_the_picture(picture: Picture) -> None:
-    picture.canvas.draw()
-    for axes in picture.axes:
-        for text in axes.texts:
-            box = text.get_window_extent()
-            assert box.x0 >= picture.bbox.x0 - 1, text
-            assert box.x1 <= picture.bbox.x1 + 1, text
-
-
-def test_the_curve_shows_dots_theory_and_a_table():
+def test_the_curve_shows_dots_theory_and_a_table(monkeypatch: pytest.MonkeyPatch):
     found = [Dot(120.0, 0.3, 3.0, None), Dot(350.0, 0.875, 11.0, 24.0)]
     picture = load_curve_plot(found, service_ms=2.5, cv=0.04)
     assert "88 % busy (350/s): mean 11.0 ms, p95 24 ms" in picture.alt
     assert list(picture.table["p95 (ms)"]) == [None, 24.0]
-    within_the_picture(picture)
+    assert label_faults({"it": picture}, monkeypatch) == []
     assert "void" in load_curve_plot([], service_ms=2.5, cv=0.04).alt
     past = load_curve_plot([Dot(500.0, 1.25, 90.0, None)], service_ms=2.5, cv=0.04)
     assert past.table["M/G/1 (ms)"][0] is None, "past the limit there is no mean"
@@ -512,11 +504,11 @@ def test_the_curve_shows_dots_theory_and_a_table():
         load_curve_plot([], service_ms=0, cv=0)
 
 
-def test_a_bar_is_all_requests_and_a_void_one_has_no_number():
+def test_a_bar_is_all_requests_and_a_void_one_has_no_number(monkeypatch: pytest.MonkeyPatch):
     picture = fate_plot(FATES, most_per_s=400.0, bet=0.5)
     assert "no limit: 900 requests offered, 200 answered in time, 700 executed for nobody" in picture.alt
     assert "Your bet was 50 %" in picture.alt
-    within_the_picture(picture)
+    assert label_faults({"it": picture}, monkeypatch) == []
     void = fate_plot([replace(FATES[0], void="a hog")])
     assert void.alt.endswith("no limit: void.")
     assert void.table["offered"][0] is None
@@ -524,14 +516,14 @@ def test_a_bar_is_all_requests_and_a_void_one_has_no_number():
         fate_plot([])
 
 
-def test_panels_share_their_time_axis_and_their_lines():
+def test_panels_share_their_time_axis_and_their_lines(monkeypatch: pytest.MonkeyPatch):
     line = (np.array([0.5, 1.5]), np.array([1.0, 3.0]))
     panels = [Panel("above", {"a": line, "b": None}), Panel("below", {"a": line}, (2.0, "limit"))]
     picture = over_time_plot("Title", "below", panels, xlabel="s", span=(0.2, 0.8, "peak"))
     assert picture.axes[0].get_xlim() == picture.axes[1].get_xlim()
     assert "above, b: void" in picture.alt
     assert list(picture.table["last"]) == [3.0, None, 3.0]
-    within_the_picture(picture)
+    assert label_faults({"it": picture}, monkeypatch) == []
     with pytest.raises(InputError, match="no lines"):
         over_time_plot("Title", "below", [Panel("empty", {})], xlabel="s")
 

@@ -14,7 +14,8 @@ from helpers.plots.theory_plot import prediction_plot
 from helpers.theory.scaling import fit_usl, usl_throughput
 from helpers.theory.service import exponential, lognormal
 from helpers.theory.simulation import simulate
-from tests.test_plots import drawn_texts, sweep_rows, texts, void
+from tests.pictures import label_faults
+from tests.test_plots import sweep_rows, texts, void
 
 WORK = lognormal(0.011, 0.1)
 BY_WORKERS = [simulate(WORK, workers=n, users=16, speedup=1 if n == 1 else 1.9, duration_s=5).row() for n in (1, 2, 3)]
@@ -68,17 +69,7 @@ def gallery() -> dict[str, Picture]:
 
 
 def test_no_label_leaves_its_picture_or_covers_another(gallery: dict[str, Picture], monkeypatch: pytest.MonkeyPatch):
-    faults = []
-    for name, picture in gallery.items():
-        boxes = [(text.get_text(), text.get_window_extent()) for text in drawn_texts(picture, monkeypatch)]
-        for i, (text, box) in enumerate(boxes):
-            if box.x0 < -1 or box.y0 < -1 or box.x1 > picture.bbox.x1 + 1 or box.y1 > picture.bbox.y1 + 1:
-                faults.append(f"{name}: {text!r} leaves the picture")
-            for other, its in boxes[:i]:
-                wide, high = min(box.x1, its.x1) - max(box.x0, its.x0), min(box.y1, its.y1) - max(box.y0, its.y0)
-                if wide > 2 and high > 4:
-                    faults.append(f"{name}: {text!r} covers {other!r}")
-    assert faults == []
+    assert label_faults(gallery, monkeypatch) == []
 
 
 def test_every_picture_has_a_sentence_a_table_and_axes_from_zero(gallery: dict[str, Picture]):

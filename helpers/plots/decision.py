@@ -8,12 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
-from helpers.plots.picture import FAINT, HALO, INK, LINE, SOFT_INK, Picture, drawn, short
+from helpers.plots.picture import CURE, FAINT, HALO, INK, LINE, SOFT_INK, Picture, drawn, short
 
 WIDTH, HEIGHT, HEAD = 8.9, 7.0, 0.75  # inches
 ASK_W, ASK_H, LEAF_W = 2.25, 0.62, 2.45
 LEAF_X = WIDTH - 0.15 - LEAF_W / 2
-CURE_FILL, CURE_EDGE = "#F7EAF2", "#B0568A"
+CURE_FILL = "#F7EAF2"
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ BRANCHES = (
 
 @drawn
 def decision_plot(gains: Mapping[str, float | None] | None = None) -> Picture:
-    """The tree, read from the left. `gains` are ratios measured here, by leaf: workers, native, await, tokens+, ..."""
+    """The tree, read from the left. `gains` are ratios measured here, by the keys of the leaves and their others."""
     gains = gains or {}
     picture = Picture(WIDTH, HEIGHT)
     picture.headline(
@@ -89,15 +89,19 @@ def decision_plot(gains: Mapping[str, float | None] | None = None) -> Picture:
     for question in QUESTIONS.values():
         _box(axes, question.x, question.y, ASK_W, question.text, fill=FAINT, edge=LINE)
     for leaf in LEAVES.values():
-        _box(axes, LEAF_X, leaf.y, LEAF_W, _words(leaf, gains), fill=CURE_FILL, edge=CURE_EDGE)
+        _box(axes, LEAF_X, leaf.y, LEAF_W, _words(leaf, gains), fill=CURE_FILL, edge=CURE)
     return picture.finish(_alt(gains), _table(gains))
 
 
 def _words(leaf: Leaf, gains: Mapping[str, float | None]) -> str:
-    here = [gains.get(key) for key in (leaf.key, *leaf.others)]
-    if here[0] is None:
-        return leaf.text
-    return f"{leaf.text}\nhere: × {', '.join('void' if gain is None else short(gain) for gain in here)}"
+    here = _here(leaf, gains)
+    return f"{leaf.text}\nhere: × {here}" if here else leaf.text
+
+
+def _here(leaf: Leaf, gains: Mapping[str, float | None]) -> str:
+    """What the leaf and its alternatives brought, in their order; empty where the leaf itself was not measured."""
+    found = [gains.get(key) for key in (leaf.key, *leaf.others)]
+    return "" if found[0] is None else ", ".join("void" if gain is None else short(gain) for gain in found)
 
 
 def _draw_branch(axes: Axes, branch: Branch) -> None:
@@ -150,5 +154,5 @@ def _alt(gains: Mapping[str, float | None]) -> str:
 
 
 def _table(gains: Mapping[str, float | None]) -> pd.DataFrame:
-    rows = [(" → ".join(steps), leaf.text.replace("\n", " "), gains.get(leaf.key)) for steps, leaf in _paths()]
+    rows = [(" → ".join(steps), leaf.text.replace("\n", " "), _here(leaf, gains) or None) for steps, leaf in _paths()]
     return pd.DataFrame(rows, columns=["what you see", "what helps", "× here"], dtype=object)

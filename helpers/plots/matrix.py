@@ -8,9 +8,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from helpers.errors import InputError
-from helpers.plots.picture import HALO, INK, LINE, PLAIN, SOFT_INK, STRONG, Picture, count, drawn, plain_ticks, short
+from helpers.plots.picture import (
+    CURE,
+    HALO,
+    INK,
+    LINE,
+    PLAIN,
+    SOFT_INK,
+    STRONG,
+    Picture,
+    count,
+    drawn,
+    plain_ticks,
+    short,
+)
 
-CURE = "#B0568A"
 WIDTH, RIGHT, HEAD, FOOT = 8.2, 1.85, 0.85, 0.65  # inches
 BAR_IN, GAP_IN = 0.2, 0.24
 ROW_IN = 3 * BAR_IN + GAP_IN
@@ -70,7 +82,7 @@ def _draw(axes: Axes, each: Kind, bet: float | None, top: float, *, first: bool,
     beside: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "center"}
     axes.text(-0.02, top + 0.5 * BAR_IN, each.name, size=11, weight="bold", **beside)
     base = "one worker void" if each.one_per_s is None else f"one worker {short(each.one_per_s)}/s"
-    axes.text(-0.02, top + 1.7 * BAR_IN, f"{base},\n{count(each.users, 'user')}", size=9, color=SOFT_INK, **beside)
+    axes.text(-0.02, top + 1.7 * BAR_IN, f"{base},\n{count(each.users, 'user')}", size=10, color=SOFT_INK, **beside)
     second = "  ".join(part for part in ("second worker" * first, "(◇ your bet)" * name_bet) if part)
     _draw_bar(axes, each, each.one_per_s, PLAIN, "one worker" * first, top + 0.5 * BAR_IN)
     _draw_bar(axes, each, each.two_per_s, STRONG, second, top + 1.5 * BAR_IN, bet=bet)

@@ -30,7 +30,8 @@ FAILED = "#D55E00"
 INK, SOFT_INK, LINE = "#1F2328", "#57606A", "#8C959F"
 STRONG, PLAIN, PALE, FAINT = "#2B3A67", "#AEB6C2", "#D5DAE1", "#EEF0F3"
 # Whole configurations are told apart by shade, dash and marker: a worker's colour means that one worker.
-SERIES = ((STRONG, "-", "o"), ("#B0568A", "--", "s"), ("#6E7781", "-.", "^"), ("#000000", ":", "D"))
+CURE = "#B0568A"  # what mends it
+SERIES = ((STRONG, "-", "o"), (CURE, "--", "s"), ("#6E7781", "-.", "^"), ("#000000", ":", "D"))
 
 HALO = [withStroke(linewidth=3, foreground="white")]  # text stays readable where a line passes behind it
 

@@ -24,12 +24,10 @@ class Variant:
 
 
 @drawn
-def versus_plot(
-    title: str, variants: Sequence[Variant], *, users: int, bet: float | None = None, bet_at: int = -1
-) -> Picture:
+def versus_plot(title: str, variants: Sequence[Variant], *, users: int, bet: float | None = None) -> Picture:
     """A bar per variant, as long as its answers per second, with its ratio to the first one.
 
-    `bet` is the expected multiple of the first, drawn at the variant `bet_at` (the last). Raises InputError for none.
+    `bet` is the expected multiple of the first, drawn at the last variant. Raises InputError for none.
     """
     if not variants:
         raise InputError("there is nothing to draw", "give at least one variant")
@@ -49,7 +47,7 @@ def versus_plot(
     for i, each in enumerate(variants):
         _draw(axes, each, base if i else None, STEP_IN * (i + 0.5) + 0.05, longest)
     if guess is not None:
-        _draw_bet(axes, guess, STEP_IN * (range(len(variants))[bet_at] + 0.5) + 0.05)
+        _draw_bet(axes, guess, STEP_IN * (len(variants) - 0.5) + 0.05)
     return picture.finish(_alt(title, variants, base, users, bet), _table(variants, base))
 
 

@@ -133,7 +133,7 @@ def _with_retries(name: str, result: LoadResult, most: float) -> str:
 
 def default_loop_picture(default: Sequence[Fate], most: float) -> Any:
     """What became of the requests on the default loop; a sentence where it was left out."""
-    from helpers.plots.load_curve import fate_plot
+    from helpers.plots.fate import fate_plot
 
     return fate_plot(default, most_per_s=most) if default else html(f"<p>{LEFT_OUT}</p>")
 
