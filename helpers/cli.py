@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from helpers import cli_load
+from helpers import cli_diagnose, cli_load
 from helpers.cli_words import (
     BAD_INPUT,
     CHECK_FAILED,
@@ -97,6 +97,7 @@ def reproduce(
 
 
 app.command()(cli_load.load)
+app.command()(cli_diagnose.diagnose)
 
 
 @app.command()

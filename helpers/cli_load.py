@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from helpers.cli_words import CHECK_FAILED, FINE, VOID, Json, Save, Timeout, number, show, whole
-from helpers.errors import InputError, StoreError
+from helpers.cli_words import CHECK_FAILED, FINE, VOID, Json, Save, Timeout, check_file, headers, number, show, whole
+from helpers.errors import InputError
 
 if TYPE_CHECKING:
     from helpers.load.result import LoadResult
@@ -67,11 +67,11 @@ def load(
     request: dict[str, Any] = {
         "arrivals": arrivals, "timeout": timeout, "warmup": warmup, "burst": burst, "max_inflight": max_inflight,
         "new_connections": new_connections, "retry": None if retry is None else Retry(retry), "stop_if": stop_if,
-        "method": method, "headers": _headers(header or []), "body": _body(body), "seed": seed,
+        "method": method, "headers": headers(header or []), "body": _body(body), "seed": seed,
         "allow_host": allow_host,
     }  # fmt: skip
     for file in (csv, html, locust):
-        _check_file(file)
+        check_file(file)
     if find_rate:
         think_given = None if think == "0s" else think
         taken = {
@@ -167,32 +167,10 @@ def _say(what: object) -> None:
     print(what, file=sys.stderr, flush=True)
 
 
-def _check_file(file: Path | None) -> None:
-    """InputError or StoreError now, before time is spent on a measurement that could not be kept there."""
-    from helpers import store
-
-    if file is None:
-        return
-    if file.is_dir():
-        raise InputError(f"{str(file)!r} is a folder", "give the path of a file")
-    try:
-        store.check_writable(file.resolve().parent)
-    except StoreError as error:
-        raise StoreError(f"{str(file)!r} cannot be written: {error.message}", "give another path") from error
-
-
 def _write(file: Path, text: str) -> None:
     from helpers import store
 
     _say(f"written: {store.shown(store.save_text(file.name, text, folder=file.resolve().parent))}")
-
-
-def _headers(lines: list[str]) -> dict[str, str]:
-    pairs = [line.partition(":") for line in lines]
-    for name, colon, _ in pairs:
-        if not (name.strip() and colon):
-            raise InputError(f"--header {name!r} has no value", 'write for instance --header "Accept: text/plain"')
-    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _body(file: Path | None) -> bytes | None:

@@ -2,11 +2,12 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from helpers.errors import InputError
+from helpers.errors import InputError, StoreError
 
 FINE, CHECK_FAILED, BAD_INPUT, VOID, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -47,6 +48,29 @@ def numbers(option: str, text: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise InputError(f"{option} {text!r} is no list of whole numbers", f"write for instance {option} 1,2") from None
+
+
+def headers(lines: list[str]) -> dict[str, str]:
+    """Header lines such as "Accept: text/plain"."""
+    pairs = [line.partition(":") for line in lines]
+    for name, colon, _ in pairs:
+        if not (name.strip() and colon):
+            raise InputError(f"--header {name!r} has no value", 'write for instance --header "Accept: text/plain"')
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def check_file(file: Path | None) -> None:
+    """InputError or StoreError now, before time is spent on a measurement that could not be kept there."""
+    from helpers import store
+
+    if file is None:
+        return
+    if file.is_dir():
+        raise InputError(f"{str(file)!r} is a folder", "give the path of a file")
+    try:
+        store.check_writable(file.resolve().parent)
+    except StoreError as error:
+        raise StoreError(f"{str(file)!r} cannot be written: {error.message}", "give another path") from error
 
 
 def _plain(value: Any) -> Any:

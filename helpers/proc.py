@@ -8,7 +8,8 @@ reader: what cannot be read any more is None (or an empty list), never an except
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, TypeVar
 
 LINUX = sys.platform.startswith("linux")
@@ -72,6 +73,15 @@ def cpu_s(pid: int) -> float | None:
         return None if fields is None else (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
     times = _psutil(pid, lambda process: process.cpu_times())
     return None if times is None else float(times.user + times.system)
+
+
+def ended_children_cpu_s(pid: int) -> float:
+    """CPU seconds of the children of `pid` that have ended and that it has waited for; 0 where nobody tells."""
+    if LINUX:
+        fields = _stat(pid)
+        return 0.0 if fields is None else (int(fields[13]) + int(fields[14])) / _TICKS_PER_S
+    times = _psutil(pid, lambda process: process.cpu_times())
+    return 0.0 if times is None else float(times.children_user + times.children_system)
 
 
 def run_delay_ns(pid: int | None = None) -> int | None:
@@ -180,6 +190,16 @@ def describe(pid: int, limit: int = 80) -> str:
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
 
+def session(leader: int) -> list[int]:
+    """The living processes of the session that process `leader` began; none where the system has no sessions."""
+    found = []
+    for pid in pids() if hasattr(os, "getsid") else []:
+        with suppress(OSError):  # it has ended meanwhile
+            if os.getsid(pid) == leader and alive(pid):
+                found.append(pid)
+    return found
+
+
 def pids() -> list[int]:
     """Every process that can be seen from here; in a container these are its own."""
     if LINUX:
@@ -197,6 +217,15 @@ def listening_pids(port: int) -> list[int]:
     if not LINUX:
         return _listening_pids_elsewhere(port)
     return list(dict.fromkeys(pid for pid, _descriptor, _inode in listening_sockets(port)))
+
+
+def listening_ports(of: Iterable[int]) -> list[int]:
+    """The TCP ports on which these processes listen; those of other users may stay unseen."""
+    ports = set()
+    for pid in of:
+        found = _psutil(pid, lambda process: process.net_connections(kind="tcp")) or []
+        ports |= {each.laddr.port for each in found if each.status == "LISTEN"}
+    return sorted(ports)
 
 
 def listening_sockets(port: int) -> list[tuple[int, int, int]]:

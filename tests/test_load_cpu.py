@@ -10,6 +10,7 @@ CORES = os.cpu_count() or 1
 BEFORE: Snapshot = {
     "at_ns": 0, "engine_s": 1.0, "run_delay_ns": 0, "busy_s": 0.0, "idle_s": 100.0, "steal_s": 0.0, "owner_s": 5.0,
     "server_s": {"10": 1.0, "11": 2.0, "12": 3.0},
+    "server_ended_s": 0.0,
 }  # fmt: skip
 
 
@@ -39,6 +40,18 @@ def test_a_worker_started_meanwhile_counts_with_all_it_used_and_one_that_ended_i
     found = split(BEFORE, after(server_s={"10": 1.0, "12": 6.0, "13": 0.5}), workers={11, 12, 13}, parent=10)
     assert found.workers == pytest.approx({11: 0.0, 12: 0.3, 13: 0.05})
     assert found.server_gone == (11,)
+
+
+def test_processes_that_the_server_started_and_waited_for_are_the_servers() -> None:
+    found = split(BEFORE, after(server_ended_s=1.0), workers={11, 12}, parent=10)
+    assert found.rest_of_server == pytest.approx(0.01 + 0.1)
+    assert found.others == pytest.approx(0.8 - 0.5 - 0.01 - 0.1 - 0.1 - 0.05)
+
+
+def test_of_one_that_ended_meanwhile_only_what_it_used_since_counts() -> None:
+    found = split(BEFORE, after(server_s={"10": 1.1, "11": 4.0}, server_ended_s=3.0 + 1.0), workers={11}, parent=10)
+    assert found.server_gone == ()
+    assert found.rest_of_server == pytest.approx(0.01 + 0.1)
 
 
 def test_counting_errors_never_make_a_part_negative() -> None:

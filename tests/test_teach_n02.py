@@ -47,7 +47,7 @@ def load(
     records["outcome"][: int(failed * len(records))] = TIMEOUT
     wall_ns = each_ns * per_user
     still: dict[str, Any] = {"at_ns": 0, "engine_s": 0.0, "run_delay_ns": 0, "busy_s": 0.0, "idle_s": 0.0}
-    still |= {"steal_s": 0.0, "owner_s": 0.0, "server_s": {str(WORKER): 0.0}}
+    still |= {"steal_s": 0.0, "owner_s": 0.0, "server_s": {str(WORKER): 0.0}, "server_ended_s": 0.0}
     wall_s = wall_ns / 1e9
     used = {"engine_s": generator * wall_s, "server_s": {str(WORKER): 0.9 * wall_s}}
     idle_s = (CORES - 0.9 - generator - others) * wall_s

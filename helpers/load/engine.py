@@ -268,6 +268,7 @@ class Engine:
             "steal_s": proc.machine_steal_s(),
             "owner_s": proc.cpu_s(self._job["owner_pid"]),
             "server_s": {str(pid): seconds for pid, seconds in used.items() if seconds is not None},
+            "server_ended_s": sum(map(proc.ended_children_cpu_s, pids)),
         }
 
 

@@ -8,6 +8,8 @@ TAIL_LINES = 12
 
 # The line in which a traceback ends: it follows an indented one, and is not a line of uvicorn's log.
 _EXCEPTION = r"^[ \t]+\S.*\n(?P<name>(?!(?:TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL):)[A-Za-z_][\w.]*(?:: .*)?)$"
+# uvicorn reports its own port in its log: a traceback that ends so is the app's
+APPS_OWN_PORT = r"^OSError: \[Errno \d+\] (?:Address already in use|error while attempting to bind)"
 # Patterns of uvicorn's and Python's own messages, the most telling first; groups may be used in message and hint.
 _CAUSES: tuple[tuple[str, str, str], ...] = (
     (
@@ -24,6 +26,16 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
         r"Error loading ASGI app factory: (?P<name>.+)",
         "the app factory failed: {name}",
         "with options={{'factory': True}} the part after the colon is a function without arguments; it returns the app",
+    ),
+    (
+        APPS_OWN_PORT,
+        "its module opens a port of its own, and that is taken",
+        "each worker imports the app, and each start does: open that port in one process only, not at import",
+    ),
+    (
+        r"asyncio\.run\(\) cannot be called from a running event loop",
+        "its module starts a server (or an event loop) of its own while it is imported",
+        "put `uvicorn.run(...)` under `if __name__ == '__main__':`, so that importing the app starts nothing",
     ),
     (
         r"Application startup failed",

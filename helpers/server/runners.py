@@ -3,7 +3,6 @@
 import inspect
 import json
 import signal
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +35,8 @@ class Launch:
     app_dir: str
     runner: str
     env: Mapping[str, str]
+    python: str
+    threads: int | None
     start_timeout_s: float
 
 
@@ -47,7 +48,7 @@ class Runner(Protocol):
     def check(self, options: Mapping[str, Any]) -> None:
         """Raises InputError for an option that the program does not know."""
 
-    def command(self, settings_file: Path) -> list[str]:
+    def command(self, launch: Launch, settings_file: Path) -> list[str]:
         """The command line that starts it."""
 
     def settings(self, launch: Launch) -> dict[str, Any]:
@@ -86,8 +87,8 @@ class Uvicorn:
                     "give it as text, a number, a list or a dict; a class by its import string, such as 'h11'",
                 ) from None
 
-    def command(self, settings_file: Path) -> list[str]:
-        return [sys.executable, str(CHILD / "launch.py"), str(settings_file)]
+    def command(self, launch: Launch, settings_file: Path) -> list[str]:
+        return [launch.python, str(CHILD / "launch.py"), str(settings_file)]
 
     def settings(self, launch: Launch) -> dict[str, Any]:
         return {
@@ -99,6 +100,7 @@ class Uvicorn:
             "loop": launch.loop,
             "access_log": launch.access_log,
             "instrument": launch.instrument,
+            "threads": launch.threads,
             "uvicorn": {
                 "host": launch.host,
                 "port": launch.port,

@@ -2,13 +2,16 @@
 
 import http.client
 import json
+import math
 import os
+import re
 import secrets
 import shutil
 import subprocess
 import time
 import weakref
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -16,8 +19,8 @@ from helpers import lifeline, proc
 from helpers.errors import LabError, StartError, StateError
 from helpers.server import ports, registry
 from helpers.server.child import board as board_module
-from helpers.server.child.instrument import PRIVATE_PATH
-from helpers.server.failures import start_error, tail
+from helpers.server.child.instrument import BEAT_S, PRIVATE_PATH
+from helpers.server.failures import APPS_OWN_PORT, start_error, tail
 from helpers.server.runners import Launch, runner_named
 
 LOOK_EVERY_S = 0.005
@@ -25,6 +28,21 @@ DEATHS_THAT_MAKE_A_LOOP = 2
 SCALE_STEP_S = 15.0
 REST_S = 1.2  # the supervisor looks every 0.5 s, and between two looks a killed worker is nowhere to be seen
 LOG_READ_BYTES = 2**20
+SILENT_S = 3.0
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A worker's event loop at one moment: how late it is, and its thread pool for `def` code (None: it has none).
+
+    `threads_busy` of `threads` are taken, and `threads_awaited` requests wait for one. The pool is as the loop saw it
+    when it last came by.
+    """
+
+    late_ms: float
+    threads: int | None
+    threads_busy: int
+    threads_awaited: int
 
 
 class RaceLostError(StartError):
@@ -51,7 +69,7 @@ class Running:
         try:
             with open(self.log_file, "ab") as log:
                 self.child = lifeline.spawn(
-                    self.program.command(settings_file),
+                    self.program.command(launch, settings_file),
                     cwd=launch.app_dir,
                     env=_environment(launch.env),
                     stdin=subprocess.DEVNULL,
@@ -88,6 +106,25 @@ class Running:
         fields = board_module
         return {row[fields.PID]: (row[fields.STARTED], row[fields.FINISHED]) for row in self.board.rows()}
 
+    def start_ups_s(self) -> dict[int, float]:
+        fields = board_module
+        ready = [row for row in self.board.rows() if row[fields.STATE] == fields.READY]
+        return {row[fields.PID]: (row[fields.READY_NS] - row[fields.CLAIMED_NS]) / 1e9 for row in ready}
+
+    def loops(self) -> dict[int, Loop]:
+        fields, now_ns = board_module, time.perf_counter_ns()
+        found = {}
+        for row in self.board.rows():
+            if row[fields.STATE] == fields.READY and row[fields.BEAT_NS]:
+                overdue_ns = now_ns - row[fields.BEAT_NS] - int(BEAT_S * 1e9)
+                found[row[fields.PID]] = Loop(
+                    late_ms=max(row[fields.LOOP_LAG_NS], overdue_ns) / 1e6,
+                    threads=row[fields.THREADS] or None,
+                    threads_busy=row[fields.THREADS_BUSY],
+                    threads_awaited=row[fields.THREADS_AWAITED],
+                )
+        return found
+
     def read_log(self) -> str:
         try:
             with open(self.log_file, "rb") as log:
@@ -99,14 +136,17 @@ class Running:
     def await_ready(self, within_s: float, given_up: Callable[[], bool]) -> None:
         """Wait until N workers are ready by the board *and* the socket answers as this launch. Raises StartError."""
         deadline = time.monotonic() + within_s
-        while not (len(self.workers("ready")) >= self.launch.workers and self._answers()):
+        silent_s = math.inf  # since when all are ready, and nobody answers at the port
+        while not ((ready := len(self.workers("ready")) >= self.launch.workers) and self._answers()):
             if self.over():
                 raise self._failure(f"its process ended with exit code {self.child.process.returncode}")
             if self._deaths() >= DEATHS_THAT_MAKE_A_LOOP:
                 raise self._failure("its workers die while they start, and are started again for ever")
             if given_up():
                 raise StateError("the start was called off by stop()", "call start() again when it is wanted")
-            if time.monotonic() > deadline:
+            silent_s = min(silent_s, time.monotonic()) if ready else math.inf
+            elsewhere = time.monotonic() > silent_s + SILENT_S and self._own_ports()
+            if time.monotonic() > deadline or elsewhere:
                 raise self._too_slow(within_s)
             time.sleep(LOOK_EVERY_S)
         self.was_ready = True
@@ -199,7 +239,7 @@ class Running:
 
     def _failure(self, event: str) -> LabError:
         log = self.read_log()
-        if "address already in use" in log.lower():
+        if "address already in use" in log.lower() and not re.search(APPS_OWN_PORT, log, re.MULTILINE):
             kind = ports.taken_by(self.launch.port)
             return RaceLostError(
                 f"port {self.launch.port} was taken while the server started: {kind}",
@@ -210,11 +250,17 @@ class Running:
 
     def _too_slow(self, within_s: float) -> StartError:
         ready = len(self.workers("ready"))
-        return StartError(
-            f"{self.launch.app!r} did not start: {ready} of {self.launch.workers} workers ready after {within_s:g} s",
-            "if its start-up is slow on purpose, pass a longer start_timeout_s",
-            tail(self.read_log()),
-        )
+        problem = f"{self.launch.app!r} did not start: {ready} of {self.launch.workers} workers ready after {within_s:g} s"
+        hint = "if its start-up is slow on purpose, pass a longer start_timeout_s"
+        if own := self._own_ports():
+            problem = f"{self.launch.app!r} did not start: nobody answers on port {self.launch.port}"
+            problem += f"; its module listens on port {own[0]} by itself"
+            hint = "importing the app must not serve: put that under `if __name__ == '__main__':`"
+        return StartError(problem, hint, tail(self.read_log()))
+
+    def _own_ports(self) -> list[int]:
+        """The ports on which the app listens beside the one it is served on."""
+        return [port for port in proc.listening_ports(proc.session(self.pid)) if port != self.launch.port]
 
     def _entry(self) -> registry.Entry:
         owner = os.getpid()

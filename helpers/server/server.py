@@ -15,7 +15,7 @@ from helpers.progress import in_notebook
 from helpers.server import ports
 from helpers.server.processes import Processes, processes
 from helpers.server.runners import Launch
-from helpers.server.running import RaceLostError, Running
+from helpers.server.running import Loop, RaceLostError, Running
 from helpers.server.settings import checked, checked_workers
 
 _SAID: set[int] = set()
@@ -29,7 +29,9 @@ class Server:
 
     `port=None` means 5012 as in the post, else the next free one (`notice` says so). `cpus` limits it to that many
     CPUs, or to a set of CPU ids (Linux). `options` are the server program's own settings, such as
-    `{"limit_concurrency": 5}`; `env` is added to its environment; `app_dir` is the folder the app is imported from.
+    `{"limit_concurrency": 5}`; `env` is added to its environment; `app_dir` is the folder the app is imported from;
+    `python` the interpreter that runs it, such as that of the app's own virtual environment; `threads` the size of each
+    worker's thread pool for `def` endpoints (None: as the app has it, which is 40 unless it says otherwise).
     `instrument=False` leaves the app quite alone: then nobody can prove who answered a load test.
 
     Whatever happens to the process that owns it, no server outlives its owner.
@@ -51,12 +53,14 @@ class Server:
         options: Mapping[str, Any] | None = None,
         env: Mapping[str, str] | None = None,
         app_dir: str | os.PathLike[str] | None = None,
+        python: str | os.PathLike[str] | None = None,
+        threads: int | None = None,
         start_timeout_s: float = 30.0,
     ) -> None:
         self._arguments: dict[str, Any] = {
             "app": app, "workers": workers, "host": host, "port": port, "cpus": cpus, "loop": loop,
             "access_log": access_log, "runner": runner, "instrument": instrument, "options": options, "env": env,
-            "app_dir": app_dir, "start_timeout_s": start_timeout_s,
+            "app_dir": app_dir, "python": python, "threads": threads, "start_timeout_s": start_timeout_s,
         }  # fmt: skip
         self._wanted = checked(**self._arguments)
         self._lock = threading.RLock()
@@ -180,6 +184,14 @@ class Server:
     def counts(self) -> dict[int, tuple[int, int]]:
         """Per worker pid, those gone included: requests started and finished since the launch."""
         return self._require_running().counts()
+
+    def start_ups_s(self) -> dict[int, float]:
+        """Per living worker pid: from the begin of its work to its first request, imports and lifespan included."""
+        return self._require_running().start_ups_s()
+
+    def loops(self) -> dict[int, Loop]:
+        """Per living worker pid: how late its event loop is at this moment, and how busy its thread pool was then."""
+        return self._require_running().loops()
 
     def processes(self, *, over_s: float = 0.1) -> Processes:
         """Its processes with role, CPU % over the next `over_s` seconds, and memory: a table and a tree."""

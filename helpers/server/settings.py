@@ -1,6 +1,7 @@
 """What may be asked of a Server: each argument checked, each error naming the value and the way out."""
 
 import os
+import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from helpers.machine import usable_cpus
 from helpers.server.runners import Launch, runner_named
 
 WORKERS_MOST = 64
+THREADS_MOST = 1_000
 LOOPS = ("auto", "asyncio", "uvloop")
 
 
@@ -27,6 +29,8 @@ def checked(
     app_dir: str | os.PathLike[str] | None,
     port: int | None,
     env: Mapping[str, str] | None,
+    python: str | os.PathLike[str] | None,
+    threads: int | None,
     start_timeout_s: float,
 ) -> Launch:
     """The launch that these arguments describe. Raises InputError."""
@@ -47,6 +51,8 @@ def checked(
         app_dir=_folder(app_dir),
         runner=runner,
         env=_env(env),
+        python=_python(python),
+        threads=_threads(threads),
         start_timeout_s=_seconds(start_timeout_s),
     )
 
@@ -118,6 +124,30 @@ def _cpus(cpus: int | Collection[int] | None) -> tuple[int, ...] | None:
             f"cpus={cpus!r} is out of range", f"{usable_cpus().why}; this process may use {_listed(usable)}"
         )
     return wanted
+
+
+def _python(python: str | os.PathLike[str] | None) -> str:
+    """The interpreter as it was named: a virtual environment's is a link, which must not be followed."""
+    if python is None:
+        return sys.executable
+    path = Path(python).expanduser().absolute()
+    if path.is_dir():  # the environment's own folder
+        path = path / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not path.is_file() or not os.access(path, os.X_OK):
+        raise InputError(
+            f"python={str(python)!r} is no interpreter", "give its file, such as ../service/.venv/bin/python"
+        )
+    return str(path)
+
+
+def _threads(threads: int | None) -> int | None:
+    if threads is None:
+        return None
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= THREADS_MOST:
+        raise InputError(
+            f"threads={threads!r} is no size of a thread pool", f"give 1 to {THREADS_MOST}, or leave it out"
+        )
+    return threads
 
 
 def _mapping(name: str, given: Mapping[str, Any] | None, example: str) -> dict[str, Any]:

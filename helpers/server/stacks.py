@@ -30,7 +30,10 @@ ANSWER_WITHIN_S = 5.0
 LOOK_EVERY_S = 0.01
 _HEAD = re.compile(r"^(?:Current thread|Thread) (0x[0-9a-f]+)", re.IGNORECASE)
 _FRAME = re.compile(r'^  File "(.*)", line (\d+|\?\?\?) in (.*)$')
+_LOOPS = ("asyncio/runners.py", "asyncio/base_events.py", "selectors.py", "uvicorn/server.py", "uvloop/__init__.py")
+_STDLIB = re.compile(r"/lib/python3\.\d+/")  # also of another interpreter than this one
 _ROOT = Path(__file__).resolve().parents[2]
+_OF_THE_COURSE = (f"{_ROOT}/helpers/server/", f"{_ROOT}/helpers/lifeline.py", "<")  # what it adds to every worker
 _INSTALLED = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
 _LIBRARIES = tuple({str(folder) for path in _INSTALLED for folder in (Path(path), Path(path).resolve())})
 
@@ -59,8 +62,9 @@ class Frame:
     @property
     def of_a_library(self) -> bool:
         """Python's own code, an installed package, our instrumentation, or code that has no file."""
-        inside = "site-packages" in self.file or self.file.startswith((f"{_ROOT}/helpers/server/", "<"))
-        return inside or (self.file.startswith(_LIBRARIES) and not self.file.startswith(str(_ROOT)))
+        inside = "site-packages" in self.file or self.file.startswith(_OF_THE_COURSE)
+        of_python = self.file.startswith(_LIBRARIES) or bool(_STDLIB.search(self.file))
+        return inside or (of_python and not self.file.startswith(str(_ROOT)))
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,11 @@ class Thread:
     name: str
     main: bool
     frames: tuple[Frame, ...]
+
+    @property
+    def waits(self) -> bool:
+        """Whether an event loop's thread waits for something to happen: no callback runs in it."""
+        return not self.frames or self.frames[0].file.endswith(_LOOPS)
 
     @property
     def own(self) -> Frame | None:

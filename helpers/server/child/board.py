@@ -1,6 +1,6 @@
 """The status board of one launch: a small file, mapped into memory by every worker and by the owner.
 
-A row of eight 64-bit integers per worker. Each row has one writer, its worker; an aligned 8-byte store is not torn,
+A row of 64-bit integers per worker. Each row has one writer, its worker; an aligned 8-byte store is not torn,
 so nobody locks to read or to count. The claim of a row alone is guarded, by a lock on the file.
 Standard library only: it runs inside the server's processes.
 """
@@ -13,8 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 ROWS = 512  # more than any launch needs: a respawned worker takes a fresh row while there is one
-FIELDS = ("pid", "state", "started", "finished", "loop_lag_ns", "beat_ns", "claimed_ns", "ready_ns")
-PID, STATE, STARTED, FINISHED, LOOP_LAG_NS, BEAT_NS, CLAIMED_NS, READY_NS = range(len(FIELDS))
+FIELDS = (
+    "pid", "state", "started", "finished", "loop_lag_ns", "beat_ns", "claimed_ns", "ready_ns",
+    "threads", "threads_busy", "threads_awaited",
+)  # fmt: skip
+PID, STATE, STARTED, FINISHED, LOOP_LAG_NS, BEAT_NS, CLAIMED_NS, READY_NS = range(8)
+THREADS, THREADS_BUSY, THREADS_AWAITED = range(8, len(FIELDS))
 FREE, STARTING, READY, GONE = range(4)
 STATES = ("free", "starting", "ready", "gone")
 _ROW_BYTES = 8 * len(FIELDS)
@@ -56,10 +60,10 @@ class Board:
             if wanted not in states:
                 raise RuntimeError(f"all {ROWS} rows of the status board are taken by living workers")
             start = states.index(wanted) * len(FIELDS)
-            values = (os.getpid(), STARTING, 0, 0, 0, 0, time.perf_counter_ns(), 0)
-            # the state last: a reader that sees it set finds the other cells filled
-            for field in sorted(range(len(FIELDS)), key=lambda field: field == STATE):
-                self._cells[start + field] = values[field]
+            values = {PID: os.getpid(), CLAIMED_NS: time.perf_counter_ns()}
+            for field in set(range(len(FIELDS))) - {STATE}:
+                self._cells[start + field] = values.get(field, 0)
+            self._cells[start + STATE] = STARTING  # last: a reader that sees it set finds the other cells filled
         return Row(self._cells, start)
 
 

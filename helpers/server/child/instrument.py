@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -21,6 +22,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Describe = Callable[[Any, Any, Any], "dict[str, Any]"]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PRIVATE_PATH = "/.lab"
@@ -32,12 +34,16 @@ STACKS_SIGNAL: int | None = getattr(signal, "SIGRTMAX", None) or getattr(signal,
 class Instrumented:
     """The app, with stamps on its answers and its requests counted on the board."""
 
-    def __init__(self, app: App, *, board: Any, board_module: Any, row: Any, launch: "dict[str, Any]") -> None:
+    def __init__(
+        self, app: App, *, board: Any, board_module: Any, row: Any, launch: "dict[str, Any]", describe: Describe
+    ) -> None:
         self.app = app
         self._board = board
         self._fields = board_module
         self._row = row
         self._launch = launch
+        self._describe = describe
+        self._last: tuple[Any, Any] = (None, None)  # the endpoint of the last request that reached one, and its route
         self._pid_header = (b"x-worker-pid", str(os.getpid()).encode())
         self._launch_header = (b"x-launch-id", launch["launch"].encode())
 
@@ -69,9 +75,12 @@ class Instrumented:
             await self.app(scope, receive, stamped)
         finally:
             self._row.add(self._fields.FINISHED)
+            if "endpoint" in scope:  # Starlette's router says there which function it has called
+                self._last = scope["endpoint"], scope.get("route")
 
     async def _tell(self, send: Send) -> None:
-        body = json.dumps({**self._launch, "workers": self._workers()}).encode()
+        about = {"endpoint": self._describe(self.app, *self._last), "workers": self._workers()}
+        body = json.dumps({**self._launch, **about}).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         headers += [self._pid_header, self._launch_header]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -101,12 +110,33 @@ def _is_the_apps_own(record: logging.LogRecord) -> bool:
     return not (isinstance(arguments, tuple) and len(arguments) > 2 and str(arguments[2]).endswith(PRIVATE_PATH))
 
 
-def beat(loop: asyncio.AbstractEventLoop, row: Any, fields: Any) -> None:
-    """From now on, write ten times a second how late the event loop was: where it is blocked, the beat stops."""
+def thread_pool(size: "int | None") -> Any:
+    """anyio's limiter of the threads in which `def` code runs, set to `size` if given; None where nobody uses anyio.
+
+    To be called from a task of the event loop: the limiter is the loop's own.
+    """
+    to_thread = sys.modules.get("anyio.to_thread")
+    if to_thread is None:
+        return None
+    limiter = to_thread.current_default_thread_limiter()
+    if size is not None:
+        limiter.total_tokens = size
+    return limiter
+
+
+def beat(loop: asyncio.AbstractEventLoop, row: Any, fields: Any, threads: Any) -> None:
+    """From now on, write ten times a second how late the event loop was: where it is blocked, the beat stops.
+
+    And how busy the thread pool is (see there).
+    """
 
     def tick(due: float) -> None:
         now = loop.time()
         row.put(fields.LOOP_LAG_NS, max(0, int((now - due) * 1e9)))
+        if threads is not None:
+            row.put(fields.THREADS, int(min(threads.total_tokens, 1 << 32)))  # it may be infinite
+            row.put(fields.THREADS_BUSY, threads.borrowed_tokens)
+            row.put(fields.THREADS_AWAITED, threads.statistics().tasks_waiting)
         row.put(fields.BEAT_NS, time.perf_counter_ns())
         loop.call_at(now + BEAT_S, tick, now + BEAT_S)
 

@@ -68,7 +68,9 @@ class Hooks:
             await startup(server, *args, **kwargs)
             if server.started:
                 if self.settings["instrument"]:
-                    load_privately(HERE / "instrument.py").beat(asyncio.get_running_loop(), self.row, self.board_module)
+                    instrument = load_privately(HERE / "instrument.py")
+                    threads = instrument.thread_pool(self.settings["threads"])
+                    instrument.beat(asyncio.get_running_loop(), self.row, self.board_module, threads)
                 self.row.ready()
 
         async def shutdown_and_tell(server: Any, *args: Any, **kwargs: Any) -> None:
@@ -90,6 +92,7 @@ class Hooks:
                 board=self.board,
                 board_module=self.board_module,
                 row=self.row,
+                describe=load_privately(HERE / "endpoint.py").describe,
                 launch={**launch, "parent": int(os.environ[SETTINGS_ENV].partition(":")[0])},
             )
 

@@ -1,0 +1,215 @@
+"""What to change, for each verdict: in words, and as code that fits the app's own endpoint."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from helpers.diagnose.endpoint import Endpoint, in_a_thread
+from helpers.diagnose.seen import Looks, Probe
+from helpers.diagnose.subject import Subject
+from helpers.diagnose.trials import Trial
+
+TASKS_IN_LINE = {  # what the offending line calls, and what awaits in its place
+    "time.sleep": "await asyncio.sleep(...)",
+    "requests.": "answer = await client.get(...)  # one httpx.AsyncClient, made in lifespan",
+    "httpx.": "answer = await client.get(...)  # one httpx.AsyncClient, made in lifespan",
+    "urlopen": "answer = await client.get(...)  # one httpx.AsyncClient, made in lifespan",
+    "subprocess.": "process = await asyncio.create_subprocess_exec(...); await process.wait()",
+    "sqlite3": "the driver aiosqlite",
+    "psycopg": "psycopg's AsyncConnection, or asyncpg",
+    "redis.": "redis.asyncio",
+}
+
+
+@dataclass(frozen=True)
+class Fix:
+    """What to change, a short example, and how many times the answers that should give (None: cannot be told)."""
+
+    what: str
+    code: str
+    expected_gain: float | None
+
+
+@dataclass(frozen=True)
+class Case:
+    """All that the advice rests on."""
+
+    subject: Subject
+    endpoint: Endpoint
+    probe: Probe | None  # the load at which it was decided
+    request_s: float  # one request alone
+    looks: Looks
+    trials: tuple[Trial, ...]
+    usable_cpus: int
+
+    @property
+    def at_once(self) -> float:
+        """Requests that really got on at one moment."""
+        return 0.0 if self.probe is None else self.probe.per_s * self.request_s
+
+    def gain_until_full(self) -> float | None:
+        """What nobody waiting in line would bring: all users at once, or one full core, whichever comes first."""
+        if self.probe is None or not self.at_once:
+            return None
+        by_users = self.probe.users / self.at_once
+        by_core = 1.0 / self.probe.cores if self.probe.cores else by_users
+        return max(1.0, min(by_users, by_core))
+
+    def trial(self, change: str) -> Trial | None:
+        return next((trial for trial in self.trials if trial.change == change), None)
+
+
+def fix(verdict: str, case: Case) -> Fix:
+    """The advice for the verdict."""
+    return _FIXES[verdict](case)
+
+
+def launch_line(case: Case, workers: int) -> str:
+    """The command that starts the app with so many workers."""
+    name = case.subject.app or "mypkg.main:app"
+    factory = " --factory" if case.subject.factory else ""
+    return f"uvicorn {name}{factory} --workers {workers}"
+
+
+# ------------------------------------------------------------------------------------------------ one per verdict
+
+
+def _cpu_bound(case: Case) -> Fix:
+    cores = case.usable_cpus
+    place = case.looks.place(in_loop=True) or case.looks.place(in_loop=False)
+    where = f"\n\n# the CPU goes here, most of all: {place.frame.place}, in {place.frame.function}()" if place else ""
+    if cores == 1:
+        what = "One core is all there is here, and it is full: do less work per request, or get a second core."
+        return Fix(what, f"{launch_line(case, 1)}{where}", None)
+    what = f"Start as many workers as cores may be used here ({cores}): each has a GIL, and so a core, of its own."
+    return Fix(what, f"{launch_line(case, cores)}{where}", float(cores))
+
+
+def _event_loop_blocked(case: Case) -> Fix:
+    endpoint, place = case.endpoint, case.looks.place(in_loop=True)
+    source = place.frame.source if place else ""
+    line = f"# {place.frame.place} holds the event loop:\n#     {source}\n" if place else ""
+    awaits = next((awaited for call, awaited in TASKS_IN_LINE.items() if call in source), None)
+    threaded = in_a_thread(source)
+    in_thread = threaded or "await asyncio.to_thread(the_blocking_call, its, arguments)"
+    inside = place is not None and place.frame.function == endpoint.name
+    options = [f"# await it:\n{awaits}"] if awaits else []
+    options.append(f"# or leave it, in a thread:\n{in_thread}" if awaits else f"# hand it to a thread:\n{in_thread}")
+    if inside and endpoint.framework != "ASGI":
+        whole = endpoint.head(kind="def", method=case.subject.method)
+        options.append(f"# or the whole endpoint in a thread, if nothing in it is awaited:\n{whole}\n    ...")
+    where = "" if inside or place is None else f" It stands in {place.frame.function}(), not in the endpoint itself."
+    what = f"Nothing may wait inside the event loop: await it, or hand it to a thread.{where}"
+    return Fix(what, line + "\n\n".join(options), case.gain_until_full())
+
+
+def _threadpool_exhausted(case: Case) -> Fix:
+    probe = case.probe
+    size = (probe.threads_size if probe else None) or 40
+    more = next((trial for trial in case.trials if trial.change.endswith("threads")), None)
+    place = case.looks.place(in_loop=False)
+    where = f"# all {size} threads stand here: {place.frame.place}, in {place.frame.function}()\n" if place else ""
+    code = (
+        f"{where}import anyio.to_thread\n\n"
+        "@asynccontextmanager\n"
+        "async def lifespan(app):\n"
+        f"    anyio.to_thread.current_default_thread_limiter().total_tokens = {4 * size}  # per worker\n"
+        "    yield"
+    )
+    what = (
+        f"Each worker has {size} threads for `def` code, and all of them wait: give it more, or await what they wait "
+        "for in `async def`, which needs no thread. Workers help too, by bringing their own threads."
+    )
+    return Fix(what, code, None if more is None else more.predicted)
+
+
+def _lock_bound(case: Case) -> Fix:
+    at_once = max(1, round(case.at_once))
+    executor = case.looks.pools["executor"] > 0
+    if executor:
+        code = (
+            "# in lifespan, where the pool is asyncio's own (asyncio.to_thread, run_in_executor(None, ...)):\n"
+            "asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=64))\n"
+            "# or, where it is yours: ThreadPoolExecutor(max_workers=64)"
+        )
+        what = f"A pool of threads inside each worker lets {at_once} at a time through: make it larger."
+    else:
+        place = case.looks.place(in_loop=False)
+        where = f"# threads stand here: {place}\n" if place else ""
+        code = (
+            f"{where}# a pool: as many places as requests shall get on at once\n"
+            "client = httpx.AsyncClient(limits=httpx.Limits(max_connections=64))\n"
+            "gate = asyncio.Semaphore(64)\n\n"
+            "# a lock: hold it only around what must not happen twice at once, and never while waiting\n"
+            "answer = await slow_part()\n"
+            "async with lock:\n"
+            "    state.update(answer)\n\n"
+            f"# as it is, workers multiply it: {launch_line(case, 2)}"
+        )
+        what = (
+            f"A lock or a pool inside each worker lets {at_once} {'request' if at_once == 1 else 'requests'} at a time "
+            "through, while CPU and event loop are free: widen the pool, or hold the lock for less."
+        )
+    return Fix(what, code, case.gain_until_full())
+
+
+def _downstream_bound(case: Case) -> Fix:
+    at_once = max(1, round(case.at_once))
+    place = case.looks.place(in_loop=False) or case.looks.place(in_loop=True)
+    where = f"# it is waited for here: {place}\n" if place else ""
+    code = (
+        f"{where}# ask less often: keep what it said for a while (per worker)\n"
+        "@cached(ttl_s=5)\n"
+        "async def ask(key): ...\n\n"
+        "# or refuse early instead of queueing: an answer in time for those who get in\n"
+        f"gate = asyncio.Semaphore({at_once})\n"
+        "if gate.locked():\n"
+        '    raise HTTPException(503, headers={"Retry-After": "1"})\n'
+        "async with gate:\n"
+        "    ..."
+    )
+    what = (
+        f"What all workers wait for (a database, a service, a file's lock) lets {at_once} at a time through. Neither "
+        "workers nor cores change that: let it admit more, ask it less, or ask it for less."
+    )
+    return Fix(what, code, None)
+
+
+def _native_parallel(case: Case) -> Fix:
+    code = (
+        "# as many workers as cores, each with one thread in its library:\n"
+        f"OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 {launch_line(case, case.usable_cpus)}\n\n"
+        "# or one worker, and no more calls at once than cores:\n"
+        f"gate = asyncio.Semaphore({case.usable_cpus})"
+    )
+    what = (
+        "Compiled code releases the GIL, so one worker uses several cores already; more workers fight for them. "
+        "Change it only if a measurement says so: one library thread per worker, or a gate in front of the calls."
+    )
+    return Fix(what, code, 1.0)
+
+
+def _scales_by_awaiting(case: Case) -> Fix:
+    users = case.probe.users if case.probe else 0
+    what = (
+        f"Nothing to change for {users} users: each is waited for without holding anybody else up. A second worker "
+        "gives no more answers; it is worth having as a spare, should one die."
+    )
+    return Fix(what, launch_line(case, 1), 1.0)
+
+
+def _nothing(case: Case) -> Fix:
+    again = f"python3 -m helpers diagnose {case.subject.app or case.subject.address} --path '{case.subject.path}'"
+    return Fix("Measure again once what stood in the way is gone.", again, None)
+
+
+_FIXES: dict[str, Callable[[Case], Fix]] = {
+    "cpu_bound": _cpu_bound,
+    "event_loop_blocked": _event_loop_blocked,
+    "threadpool_exhausted": _threadpool_exhausted,
+    "lock_bound": _lock_bound,
+    "downstream_bound": _downstream_bound,
+    "native_parallel": _native_parallel,
+    "scales_by_awaiting": _scales_by_awaiting,
+    "client_bound": _nothing,
+    "inconclusive": _nothing,
+}

@@ -1,0 +1,328 @@
+"""Puts questions to the API: single requests, load tests with looks at the server meanwhile, launches with changes.
+
+Each load is measured once; a void one is measured once more. An app is launched here, again and again; a server that
+runs already is only asked.
+"""
+
+import http.client
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from statistics import median
+from types import TracebackType
+
+from helpers import proc
+from helpers.diagnose.seen import Answer, Looks, Probe, looks
+from helpers.diagnose.subject import SAFE_METHODS, Subject
+from helpers.errors import EngineError, LabError, StartError, StateError
+from helpers.load.launch import read_launch
+from helpers.load.plan import make_plan, split_url
+from helpers.load.run import load_test
+from helpers.machine import usable_cpus
+from helpers.server.running import Loop
+from helpers.server.server import Server
+from helpers.server.stacks import Stacks, stacks
+
+DEFAULT_THREADS = 40  # of anyio's pool, for `def` endpoints and dependencies
+AGE_REQUESTS = 5
+ENOUGH_AGES = 3  # to tell what grows with every request from what grows at the first load
+COMPARED_EACH, COMPARED_MOST = 3, 24  # answers of each of two workers, and requests for them
+PATIENCE_S = 10.0  # a request that takes longer cannot be loaded within a minute
+LOOK_EVERY_S = 0.02
+STACK_EVERY_S = 0.04
+BODY_MOST_BYTES = 64 * 2**20
+ROUNDS = 3  # a load lasts at least as long as so many requests one after the other
+LONGEST_S = 8.0
+WARMUP_S = 0.3
+GRACE_S = 1.0  # for the requests in hand, when it is stopped
+TRIES = 2
+RISE = 0.25  # of the looks come before every user is there
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Age:
+    """A worker after so many requests: the time of one alone (median), and its memory."""
+
+    requests: int
+    ms: float
+    memory_mb: float | None
+
+
+class Prober:
+    """`with Prober(subject, duration_s=2.5, say=...) as prober:`; nothing of it runs on afterwards."""
+
+    def __init__(self, subject: Subject, *, duration_s: float, say: Say) -> None:
+        self.subject = subject
+        self._duration_s = duration_s
+        self._say = say
+        self._server: Server | None = None
+        self._launched: tuple[int, int | None] | None = None
+        self._probes: dict[tuple[int, int, int | None], Probe] = {}
+        self.request_s = 0.1  # how long one request takes, alone
+        self.start_up_s: float | None = None  # of the first worker: imports and lifespan
+        self.told_by: list[tuple[str, bytes]] = []  # answers of a launch with two workers, one after the other
+        self.looks = Looks()  # at the stacks of the one worker
+        self.start_trouble = ""  # why it does not start with more workers
+        self.left_behind = 0  # processes that outlived the app that had started them
+        self.ages: list[Age] = []  # of the first launch: at its begin, and after each load
+
+    def __enter__(self) -> "Prober":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    @property
+    def outside(self) -> bool:
+        """Whether the server is somebody else's: it is asked, and neither launched nor looked into."""
+        return self.subject.app is None
+
+    @property
+    def probes(self) -> list[Probe]:
+        """All load tests in the order in which they were made."""
+        return list(self._probes.values())
+
+    @property
+    def url(self) -> str:
+        return self._address + self.subject.path
+
+    @property
+    def _address(self) -> str:
+        return self.subject.address if self._server is None else self._server.url
+
+    # ---------------------------------------------------------------------------------------------------- launches
+
+    def launch(self, workers: int = 1, threads: int | None = None) -> None:
+        """Have the app run with so many workers and threads; does nothing where it does already. Raises StartError."""
+        if self.outside or self._launched == (workers, threads):
+            return
+        if self._launched == (1, None):
+            self._farewell()
+        if self._server is None:
+            self._say("starting the app with one worker")
+            self._server = Server(**self.subject.server_arguments(), workers=workers, threads=threads)
+            self._server.start()
+            self.start_up_s = max(self._server.start_ups_s().values(), default=None)
+        else:
+            self._stop()
+            self._server.relaunch(workers=workers, threads=threads)
+        self._launched = (workers, threads)
+
+    def _stop(self) -> None:
+        """End the app, and what it has started itself and left behind: all that is in the session of its launch."""
+        self._launched = None
+        if self._server is None or self._server.state == "stopped":
+            return
+        session = self._server.pid
+        self._server.stop(grace_s=GRACE_S)
+        deadline = time.monotonic() + GRACE_S
+        while (left := proc.session(session)) and time.monotonic() < deadline:
+            time.sleep(LOOK_EVERY_S)  # multiprocessing's resource tracker ends by itself
+        for pid in left:
+            self.left_behind += 1
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+
+    @property
+    def log(self) -> str:
+        """What the app wrote; empty where it is not ours."""
+        return "" if self._server is None else self._server.log
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that serve; of somebody else's server, those that hold its socket."""
+        if self._server is not None:
+            return self._server.worker_pids
+        _host, port, _ = split_url(self._address)
+        return proc.listening_pids(port)
+
+    def about(self) -> dict[str, object]:
+        """What the server says of its endpoint; empty where it is not instrumented."""
+        launch = read_launch(make_plan(self.url, users=1))
+        told = None if launch is None else launch.about.get("endpoint")
+        return told if isinstance(told, dict) else {}
+
+    def memory_mb(self) -> float | None:
+        """Memory of the largest worker: its own pages, and its part of the shared ones where the system tells."""
+        sizes = [proc.pss_bytes(pid) or proc.rss_bytes(pid) for pid in self.pids]
+        known = [size for size in sizes if size]
+        return max(known) / 2**20 if known else None
+
+    @property
+    def core(self) -> float:
+        """What a worker can get of one core: less than one where a container grants less."""
+        return min(1.0, usable_cpus().quota or 1.0)
+
+    def held(self, probe: Probe) -> float | None:
+        """Share of the looks that find the event loop held up: by its beat, or from outside by where it stands."""
+        if probe.held is not None or not self.outside:
+            return probe.held
+        seen = self._stacks_outside(probe)
+        return seen.held / seen.count if seen.count else None
+
+    def threads_awaited(self, probe: Probe) -> float | None:
+        """Requests that wait for a thread of the pool; from outside: if all 40 are seen in the app's code, the rest."""
+        if not self.outside:
+            return probe.threads_awaited
+        seen = self._stacks_outside(probe)
+        busy = seen.pools["anyio"] / seen.count if seen.count else 0.0
+        return probe.users - busy if busy > 0.9 * DEFAULT_THREADS else 0.0
+
+    def _stacks_outside(self, probe: Probe) -> Looks:
+        if not self.looks.count:
+            self.looks = self.read_stacks(probe.users)
+        return self.looks
+
+    # ------------------------------------------------------------------------------------------------------ probes
+
+    def ask(self, path: str | None = None, *, timeout_s: float = PATIENCE_S) -> Answer:
+        """One request on a connection of its own; `path` asks for another one, plainly."""
+        began = time.perf_counter()
+        try:
+            return self._ask(path, timeout_s, began)
+        except (OSError, http.client.HTTPException) as error:
+            ms = (time.perf_counter() - began) * 1e3
+            return Answer(0, ms, failure=str(error) or type(error).__name__)
+
+    def _ask(self, path: str | None, timeout_s: float, began: float) -> Answer:
+        subject, plan = self.subject, make_plan(self._address, users=1)
+        connection = http.client.HTTPConnection(plan.address, plan.port, timeout=timeout_s)
+        try:
+            method, body = (subject.method, subject.body) if path is None else ("GET", b"")
+            connection.request(method, path or subject.path, body=body or None, headers=dict(subject.headers))
+            response = connection.getresponse()
+            said = b""
+            while len(said) < BODY_MOST_BYTES and (piece := response.read1(1 << 16)):
+                said += piece
+                if time.perf_counter() - began > timeout_s:
+                    raise TimeoutError("the answer does not come to its end")
+            headers = tuple((name.lower(), value) for name, value in response.getheaders())
+            return Answer(response.status, (time.perf_counter() - began) * 1e3, said, headers)
+        finally:
+            connection.close()
+
+    def load(self, users: int, *, workers: int = 1, threads: int | None = None) -> Probe:
+        """The load test with so many users on that launch, measured at its first call."""
+        key = (users, workers, threads)
+        if key not in self._probes:
+            changed = self._launched is not None and self._launched != (workers, threads)
+            self.launch(workers, threads)
+            if changed:
+                self.ask()  # what a fresh worker does once is no part of the load
+            many = f"{workers} workers" if workers > 1 else "one worker"
+            pool = f", {threads} threads" if threads else ""
+            self._say(f"{users} {'users' if users > 1 else 'user'}" + ("" if self.outside else f", {many}{pool}"))
+            for _ in range(TRIES):
+                self._probes[key] = self._load(users, workers, threads)
+                if not self._probes[key].void:
+                    break
+            if users > 1 and self._launched == (1, None):
+                self.ages.append(self.age())
+            if workers == 2 and self.subject.method in SAFE_METHODS:
+                self.told_by = list(self._by_worker())
+        return self._probes[key]
+
+    def gain(self, base: Probe, *, workers: int = 1, threads: int | None = None) -> float | None:
+        """How many times the answers with so many workers or threads; None where that cannot be had, or is void."""
+        if self.outside or not base.per_s:
+            return None
+        try:
+            changed = self.load(base.users, workers=workers, threads=threads)
+        except StartError as error:
+            self.start_trouble = error.message
+            return None
+        return None if changed.void else changed.per_s / base.per_s
+
+    def _load(self, users: int, workers: int, threads: int | None) -> Probe:
+        duration_s = min(LONGEST_S, max(self._duration_s, ROUNDS * self.request_s))
+        with _looking(self._server) as seen:
+            result = load_test(
+                self.url, users=users, duration=duration_s, warmup=None if users > 1 else WARMUP_S,
+                timeout=max(PATIENCE_S, 2 * users * self.request_s), progress=False, **self.subject.load_arguments(),
+            )  # fmt: skip
+        return Probe(workers, users, threads, result, tuple(seen[int(RISE * len(seen)) :]))
+
+    def _by_worker(self) -> Iterator[tuple[str, bytes]]:
+        """Answers one after the other, with the pid of the worker that gave each: until each gave some."""
+        met: Counter[str] = Counter()
+        for _ in range(COMPARED_MOST):
+            answer = self.ask()
+            if (pid := answer.header("x-worker-pid")) is None:
+                return
+            met[pid] += 1
+            yield pid, answer.body
+            if len(met) > 1 and min(met.values()) >= COMPARED_EACH:
+                return
+
+    def age(self) -> "Age":
+        """How the worker is at this age: the time of a single request, and its memory."""
+        answers = [self.ask() for _ in range(AGE_REQUESTS if self.request_s < 0.5 else 1)]
+        return Age(self._served(), median(answer.ms for answer in answers), self.memory_mb())
+
+    def _served(self) -> int:
+        counts = {} if self._server is None else self._server.counts()
+        return sum(finished for _started, finished in counts.values())
+
+    def _farewell(self) -> None:
+        """What only the first launch can tell, before another takes its place: where its threads stand, how it aged."""
+        loads = [probe for probe in self.probes if probe.users > 1 and not probe.void]
+        if loads and (loads[-1].at_work or len(self.ages) < ENOUGH_AGES):
+            self.looks = self.read_stacks(loads[-1].users)
+            self.ages.append(self.age())
+
+    def read_stacks(self, users: int) -> Looks:
+        """Where the threads of one worker stand under that load. No numbers come from it: reading stops the process."""
+        self._say("reading the stacks")
+        taken: list[Stacks] = []
+        end = threading.Event()
+
+        def read() -> None:
+            pid = max(self.pids, key=lambda pid: proc.cpu_s(pid) or 0.0, default=None)
+            while pid is not None and not end.wait(STACK_EVERY_S):
+                try:
+                    taken.append(stacks(pid))
+                except StateError:  # neither way is open, or it has ended: what there is counts
+                    return
+
+        thread = threading.Thread(target=read, daemon=True, name="lab-stacks")
+        duration_s = min(LONGEST_S, max(1.2, 2 * self.request_s))
+        thread.start()
+        try:
+            with suppress(EngineError):
+                load_test(
+                    self.url, users=users, duration=duration_s, warmup=0.2, timeout=PATIENCE_S, progress=False,
+                    **self.subject.load_arguments(),
+                )  # fmt: skip
+        finally:
+            end.set()
+            thread.join()
+        return looks(taken)
+
+
+@contextmanager
+def _looking(server: Server | None) -> Iterator[list[Loop]]:
+    """Fifty looks a second at the event loops of the server's workers, until the block ends."""
+    seen: list[Loop] = []
+    end = threading.Event()
+
+    def look() -> None:
+        while server is not None and not end.wait(LOOK_EVERY_S):
+            with suppress(LabError):
+                seen.extend(server.loops().values())
+
+    thread = threading.Thread(target=look, daemon=True, name="lab-looks")
+    thread.start()
+    try:
+        yield seen
+    finally:
+        end.set()
+        thread.join()
