@@ -67,6 +67,14 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Words:
+    """A table of sentences: they wrap, and `backticks` show as code."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
 class Facts:
     """Names and values, such as a machine or the settings; inner mappings are written out as `outer.inner`."""
 
@@ -91,7 +99,7 @@ class Pre:
     title: str = ""
 
 
-Block = Claims | Text | Table | Facts | Pic | Pre
+Block = Claims | Text | Table | Words | Facts | Pic | Pre
 
 
 @dataclass(frozen=True)

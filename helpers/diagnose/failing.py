@@ -8,6 +8,7 @@ from typing import Any
 from helpers.diagnose.seen import Answer
 
 SAID_CHARACTERS = 300
+NAMED_MOST = 3
 TRACEBACK_LINES = 14
 _TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t|+].*\n|\n)*?(\S.*)$", re.MULTILINE)
 
@@ -18,7 +19,10 @@ def why(answer: Answer, schema: Mapping[str, Any], path: str, method: str) -> st
         return f"no answer came: {answer.failure}"
     if answer.status == 422:
         missing = list(_unprocessable(answer.body))
-        return "the request lacks, or has wrongly: " + "; ".join(missing) if missing else _said(answer)
+        more = f"; and {len(missing) - NAMED_MOST} more" if len(missing) > NAMED_MOST else ""
+        return (
+            "the request lacks, or has wrongly: " + "; ".join(missing[:NAMED_MOST]) + more if missing else _said(answer)
+        )
     if answer.status in (401, 403):
         wanted = list(_credentials(schema, path, method))
         return f"it wants {' or '.join(wanted)}" if wanted else f"it wants credentials: {_said(answer)}"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from helpers import store
-from helpers.report import Block, Facts, Pic, Pre, Section, Table, Text, render
+from helpers.plots.picture import count
+from helpers.report import Block, Facts, Pic, Pre, Section, Table, Text, Words, render
 
 if TYPE_CHECKING:
     from helpers.diagnose.result import Diagnosis
@@ -26,7 +27,7 @@ def page(diagnosis: "Diagnosis") -> str:
     sections = [
         Section("The bottleneck", [Text(diagnosis.summary_text), *_picture(diagnosis)]),
         Section("The fix", _fix(diagnosis)),
-        Section("The evidence", [Table(_evidence(diagnosis))] if diagnosis.evidence else []),
+        Section("The evidence", [_evidence(diagnosis)]),
     ]
     if diagnosis.findings:
         found = {finding.name: f"{finding.seen} {finding.advice}" for finding in diagnosis.findings}
@@ -68,14 +69,17 @@ def _fix(diagnosis: "Diagnosis") -> list[Block]:
     return blocks
 
 
-def _evidence(diagnosis: "Diagnosis") -> pd.DataFrame:
-    return pd.DataFrame([vars(each) for each in diagnosis.evidence])
+def _evidence(diagnosis: "Diagnosis") -> Words:
+    return Words(
+        ("probe", "observed", "means"), [(each.probe, each.observed, each.means) for each in diagnosis.evidence]
+    )
 
 
 def _checks(diagnosis: "Diagnosis") -> dict[str, str]:
     """A line per load test: its verdict, and what was not in order."""
     told = {}
     for probe in diagnosis.probes:
-        many = f"{probe.users} users, {probe.workers} workers" + (f", {probe.threads} threads" if probe.threads else "")
+        many = f"{count(probe.users, 'user')}, {count(probe.workers, 'worker')}"
+        many += f", {probe.threads} threads" if probe.threads else ""
         told[many] = " ".join([f"{probe.result.verdict}.", *probe.result.reasons])
     return told

@@ -40,7 +40,7 @@ ROUNDS = 3  # a load lasts at least as long as so many requests one after the ot
 LONGEST_S = 8.0
 WARMUP_S = 0.3
 GRACE_S = 1.0  # for the requests in hand, when it is stopped
-TRIES = 2
+TRIES = 3  # a void measurement is taken again
 RISE = 0.25  # of the looks come before every user is there
 
 Say = Callable[[str], None]
@@ -124,13 +124,12 @@ class Prober:
             return
         session = self._server.pid
         self._server.stop(grace_s=GRACE_S)
-        deadline = time.monotonic() + GRACE_S
-        while (left := proc.session(session)) and time.monotonic() < deadline:
-            time.sleep(LOOK_EVERY_S)  # multiprocessing's resource tracker ends by itself
+        left = _await_none(session)  # multiprocessing's resource tracker ends by itself
+        self.left_behind += len(left)
         for pid in left:
-            self.left_behind += 1
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
+        _await_none(session)
 
     @property
     def log(self) -> str:
@@ -179,13 +178,14 @@ class Prober:
 
     def _stacks_outside(self, probe: Probe) -> Looks:
         if not self.looks.count:
-            self.looks = self.read_stacks(probe.users)
+            self.looks = self.read_stacks(lambda: self._keep_busy(probe.users))
         return self.looks
 
     # ------------------------------------------------------------------------------------------------------ probes
 
-    def ask(self, path: str | None = None, *, timeout_s: float = PATIENCE_S) -> Answer:
+    def ask(self, path: str | None = None, *, timeout_s: float | None = None) -> Answer:
         """One request on a connection of its own; `path` asks for another one, plainly."""
+        timeout_s = timeout_s or PATIENCE_S
         began = time.perf_counter()
         try:
             return self._ask(path, timeout_s, began)
@@ -222,9 +222,11 @@ class Prober:
             pool = f", {threads} threads" if threads else ""
             self._say(f"{users} {'users' if users > 1 else 'user'}" + ("" if self.outside else f", {many}{pool}"))
             for _ in range(TRIES):
-                self._probes[key] = self._load(users, workers, threads)
-                if not self._probes[key].void:
+                probe = self._probes[key] = self._load(users, workers, threads)
+                if not probe.void:
                     break
+            if users == workers == 1 and probe.mean_ms and not probe.void:
+                self.request_s = probe.mean_ms / 1e3
             if users > 1 and self._launched == (1, None):
                 self.ages.append(self.age())
             if workers == 2 and self.subject.method in SAFE_METHODS:
@@ -276,11 +278,11 @@ class Prober:
         """What only the first launch can tell, before another takes its place: where its threads stand, how it aged."""
         loads = [probe for probe in self.probes if probe.users > 1 and not probe.void]
         if loads and (loads[-1].at_work or len(self.ages) < ENOUGH_AGES):
-            self.looks = self.read_stacks(loads[-1].users)
+            self.looks = self.read_stacks(lambda: self._keep_busy(loads[-1].users))
             self.ages.append(self.age())
 
-    def read_stacks(self, users: int) -> Looks:
-        """Where the threads of one worker stand under that load. No numbers come from it: reading stops the process."""
+    def read_stacks(self, during: Callable[[], object]) -> Looks:
+        """Where the threads of one worker stand `during` that. No numbers come from it: reading stops the process."""
         self._say("reading the stacks")
         taken: list[Stacks] = []
         end = threading.Event()
@@ -294,18 +296,29 @@ class Prober:
                     return
 
         thread = threading.Thread(target=read, daemon=True, name="lab-stacks")
-        duration_s = min(LONGEST_S, max(1.2, 2 * self.request_s))
         thread.start()
         try:
-            with suppress(EngineError):
-                load_test(
-                    self.url, users=users, duration=duration_s, warmup=0.2, timeout=PATIENCE_S, progress=False,
-                    **self.subject.load_arguments(),
-                )  # fmt: skip
+            during()
         finally:
             end.set()
             thread.join()
         return looks(taken)
+
+    def _keep_busy(self, users: int) -> None:
+        duration_s = min(LONGEST_S, max(1.2, 2 * self.request_s))
+        with suppress(EngineError):
+            load_test(
+                self.url, users=users, duration=duration_s, warmup=0.2, timeout=PATIENCE_S, progress=False,
+                **self.subject.load_arguments(),
+            )  # fmt: skip
+
+
+def _await_none(session: int) -> list[int]:
+    """Wait until nobody is left in that session, but not for long; returns who is."""
+    deadline = time.monotonic() + GRACE_S
+    while (left := proc.session(session)) and time.monotonic() < deadline:
+        time.sleep(LOOK_EVERY_S)
+    return left
 
 
 @contextmanager

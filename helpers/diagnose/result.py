@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 Confidence = Literal["high", "medium", "low"]
 UNTOLD = ("client_bound", "inconclusive")
+WALKED_LAST = 4  # the questions that led to the verdict; what was clear with few users need not be asked again
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -104,23 +105,22 @@ class Diagnosis:
         )
 
     def _repr_html_(self) -> str:
+        cell = '<td style="text-align:left;vertical-align:top">{}</td>'
         rows = "".join(
-            f'<tr><td style="text-align:left">{_rich(each.probe)}</td><td style="text-align:left">{_rich(each.observed)}'
-            f'</td><td style="text-align:left">{_rich(each.means)}</td></tr>'
+            f"<tr>{''.join(cell.format(_rich(text)) for text in (each.probe, each.observed, each.means))}</tr>"
             for each in self.evidence
         )
-        also = "".join(f"<li>{_rich(finding.seen)} {_rich(finding.advice)}</li>" for finding in self.findings)
-        doubts = "".join(f"<li>{_rich(doubt)}</li>" for doubt in dict.fromkeys(self.walk.doubts))
-        return (
-            f"<div><p><b style='font-size:1.3em'>{self.verdict}</b> &nbsp; confidence: {self.confidence}</p>"
-            f"<p>{_rich(self.summary_text)}</p>"
-            f"<table><thead><tr><th>probe</th><th>observed</th><th>means</th></tr></thead><tbody>{rows}</tbody></table>"
-            f"<p><b>Fix.</b> {_rich(self.fix.what)}</p><pre>{escape(self.fix.code)}</pre>"
-            + (f"<p><b>Also</b></p><ul>{also}</ul>" if also else "")
-            + (f"<p><b>What the measurement lacked</b></p><ul>{doubts}</ul>" if doubts else "")
-            + (f"<pre>{escape(self.traceback)}</pre>" if self.traceback else "")
-            + f"<details><summary>the decision as it was walked</summary><pre>{escape(self.explain())}</pre></details></div>"
-        )
+        parts = [
+            f"<p><b style='font-size:1.3em'>{self.verdict}</b> &nbsp; confidence: {self.confidence}</p>",
+            f"<p>{_rich(self.summary_text)}</p>",
+            f"<table><thead><tr><th>probe</th><th>observed</th><th>means</th></tr></thead><tbody>{rows}</tbody></table>",
+            f"<p><b>Fix.</b> {_rich(self.fix.what)}</p><pre>{escape(self.fix.code)}</pre>",
+            _listed("Also", [f"{finding.seen} {finding.advice}" for finding in self.findings]),
+            _listed("What the measurement lacked", list(dict.fromkeys(self.walk.doubts))),
+            f"<pre>{escape(self.traceback)}</pre>" if self.traceback else "",
+            f"<details><summary>the decision as it was walked</summary><pre>{escape(self.explain())}</pre></details>",
+        ]
+        return f"<div>{''.join(parts)}</div>"
 
 
 def confidence(verdict: str, walk: Walk, trials: tuple[Trial, ...], *, outside: bool) -> Confidence:
@@ -140,7 +140,8 @@ def confidence(verdict: str, walk: Walk, trials: tuple[Trial, ...], *, outside: 
     return steps[min(lost, 2)]
 
 
-WALKED_LAST = 4  # the questions that led to the verdict; what was clear with few users need not be asked again
+def _listed(title: str, items: list[str]) -> str:
+    return f"<p><b>{title}</b></p><ul>{''.join(f'<li>{_rich(item)}</li>' for item in items)}</ul>" if items else ""
 
 
 def _rich(text: str) -> str:

@@ -4,19 +4,20 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from statistics import median
 from typing import Any
 
+from helpers.diagnose import prober
 from helpers.diagnose.advice import Case, Fix, fix
 from helpers.diagnose.decide import Walk, decide
-from helpers.diagnose.endpoint import Endpoint, endpoint
+from helpers.diagnose.endpoint import endpoint
 from helpers.diagnose.failing import traceback, why
 from helpers.diagnose.findings import Finding, findings
-from helpers.diagnose.prober import PATIENCE_S, Prober
+from helpers.diagnose.prober import Prober
 from helpers.diagnose.result import Confidence, Diagnosis, confidence
 from helpers.diagnose.seen import Answer, first_failure
 from helpers.diagnose.story import Evidence, evidence, summary
-from helpers.diagnose.subject import Subject, subject
+from helpers.diagnose.subject import NO_SOCKETS, Subject, subject
 from helpers.diagnose.trials import Trial, trials
 from helpers.errors import StartError, TargetError
 from helpers.experiment import pace
@@ -25,6 +26,8 @@ from helpers.progress import bar_class
 
 PROBE_S = {"normal": 2.5, "quick": 0.8}
 ASKED_AGAIN = 4
+LOGGED_WITHIN_S = 0.5
+SLOW_LOOK_S = 1.5  # at the stacks, of a request that is too slow to be loaded
 PROBES_USUAL = 8  # of the progress bar; a shorter way to the verdict skips some
 
 
@@ -86,11 +89,11 @@ class _Diagnosing:
         first = api.ask()
         if not first.ok:
             return self._no_answer(first)
-        again = [first] if first.ms > PATIENCE_S * 250 else [api.ask() for _ in range(ASKED_AGAIN)]
+        again = [first] if first.ms > prober.PATIENCE_S * 250 else [api.ask() for _ in range(ASKED_AGAIN)]
         if not all(answer.ok for answer in again):
             return self._failing(next(answer for answer in again if not answer.ok))
         self._endpoint = endpoint(api.about())
-        api.request_s = min(answer.ms for answer in again) / 1e3
+        api.request_s = median(answer.ms for answer in again) / 1e3
         api.ages.append(api.age())
         verdict = decide(api, self._walk)
         if verdict == "failing":
@@ -117,7 +120,7 @@ class _Diagnosing:
         found: list[Finding], tried: tuple[Trial, ...], trace: str = "",
     ) -> Diagnosis:  # fmt: skip
         return Diagnosis(
-            self._subject if self._subject.address else replace(self._subject),
+            self._subject,
             verdict, sure, told, shown, advice, tuple(found), tried, tuple(self._api.probes), self._walk,
             self._api.request_s * 1e3, time.perf_counter() - self._began, fingerprint(), trace,
         )  # fmt: skip
@@ -126,7 +129,7 @@ class _Diagnosing:
 
     def _no_answer(self, first: Answer) -> Diagnosis:
         """The first request was no success: too slow, a wrong address, or failing."""
-        if first.status == 0 and first.ms >= PATIENCE_S * 1e3:
+        if first.status == 0 and first.ms >= prober.PATIENCE_S * 1e3:
             return self._too_slow()
         if first.status == 0 and self._api.outside:
             raise TargetError(
@@ -145,10 +148,7 @@ class _Diagnosing:
     def _wrong_path(self, status: int) -> TargetError:
         asked = self._subject.path.partition("?")[0]
         if asked in endpoint(self._api.about()).websockets:
-            return TargetError(
-                f"{asked} is a WebSocket, and diagnose sends HTTP requests",
-                "Name an HTTP endpoint that does the same work; a socket's messages are not requests with an answer each.",
-            )
+            return TargetError(f"{asked} is a WebSocket, and diagnose sends HTTP requests", NO_SOCKETS)
         known = self._schema().get("paths", {})
         names = [f"{method.upper()} {path}" for path, methods in sorted(known.items()) for method in methods]
         hint = f"This app knows: {', '.join(names[:12])}." if names else "Name one of the app's own paths with --path."
@@ -157,15 +157,15 @@ class _Diagnosing:
 
     def _too_slow(self) -> Diagnosis:
         api = self._api
-        api.looks = api.read_stacks(1)
+        api.looks = api.read_stacks(lambda: api.ask(timeout_s=SLOW_LOOK_S))
         place = api.looks.places[0] if api.looks.places else None
         stands = f" Meanwhile it stands in {place}." if place else ""
         told = (
-            f"One request takes more than {PATIENCE_S:g} s, so no load can be measured within a minute.{stands} Ask for "
-            "less (a smaller n, one page), whose bottleneck is the same."
+            f"One request takes more than {prober.PATIENCE_S:g} s, so no load can be measured within a minute.{stands} "
+            "Ask for less (a smaller n, one page), whose bottleneck is the same."
         )
-        api.request_s = PATIENCE_S
-        shown = (Evidence("one request", f"no answer within {PATIENCE_S:g} s", "too slow to be loaded"),)
+        api.request_s = prober.PATIENCE_S
+        shown = (Evidence("one request", f"no answer within {prober.PATIENCE_S:g} s", "too slow to be loaded"),)
         smaller = f"python3 -m helpers diagnose {self._subject.name} --path '<a request that does less>'"
         return self._diagnosis("inconclusive", "low", told, shown, Fix("Ask for less.", smaller, None), [], ())
 
@@ -173,7 +173,7 @@ class _Diagnosing:
         """Errors come before any limit: which, and why by the app's own log and schema."""
         schema = self._schema() if answer.status in (401, 403) else {}
         reason = why(answer, schema, self._subject.path, self._subject.method)
-        raised, trace = traceback(self._api.log)
+        raised, trace = self._raised() if answer.status == 0 or answer.status >= 500 else ("", "")
         what = f"answers {answer.status}" if answer.status else "gives no answer"
         probe = self._walk.at
         when = f" with {probe.users} users ({probe.failed:.0%} of the requests)" if probe else ""
@@ -193,6 +193,13 @@ class _Diagnosing:
             "failing", confidence("failing", self._walk, (), outside=self._api.outside), told, tuple(shown),
             _mend(answer, self._subject, reason), [], (), trace,
         )  # fmt: skip
+
+    def _raised(self) -> tuple[str, str]:
+        """The app's last exception, which is logged only after the answer: it is waited for, but there may be none."""
+        deadline = time.monotonic() + LOGGED_WITHIN_S
+        while not (found := traceback(self._api.log))[0] and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return found
 
     def _failed_under_load(self) -> Answer:
         """An answer that stands for those that failed: asked once more, else by its kind."""
@@ -242,11 +249,11 @@ def _what_would_tell(verdict: str, *, outside: bool, void: bool) -> str:
 
 def _start_error(error: StartError, asked: Subject) -> StartError:
     """With the way out that fits a diagnosis."""
+    if "No module named 'uvicorn'" in error.message:
+        hint = f"install the server there: {asked.python} -m pip install 'uvicorn[standard]'"
+        return StartError(error.message, hint, error.log_tail)
     missing = "there is no module" in error.message or "No module named" in error.message + error.log_tail
     if missing and asked.python is None:
         hint = f"{error.hint}; if its packages are in another environment, give its interpreter with --python"
         return StartError(error.message, hint, error.log_tail)
     return error
-
-
-__all__ = ["Diagnosis", "Endpoint", "diagnose"]

@@ -55,7 +55,11 @@ def evidence(case: Case) -> Iterator[Evidence]:
 def _who(place: Place) -> str:
     if place.in_loop:
         return f"at {place.looks:.0%} of the looks the event loop's thread stood"
-    return f"{place.looks:.0f} threads stood" if place.looks >= 1.5 else f"at {place.looks:.0%} of the looks a thread stood"
+    return (
+        f"{place.looks:.0f} threads stood"
+        if place.looks >= 1.5
+        else f"at {place.looks:.0%} of the looks a thread stood"
+    )
 
 
 def _load(probe: Probe) -> str:
@@ -85,9 +89,7 @@ def _meaning(case: Case, probe: Probe) -> str:
 
 
 def _tried(trial: Trial) -> Evidence:
-    measured = (
-        "could not be measured" if trial.measured is None else f"× {trial.measured:.2f} answers"
-    )
+    measured = "could not be measured" if trial.measured is None else f"× {trial.measured:.2f} answers"
     if trial.confirmed is None:
         means = f"× {trial.predicted:.2g} was expected"
     elif trial.confirmed:
@@ -103,8 +105,8 @@ def _tried(trial: Trial) -> Evidence:
 def _cpu_bound(case: Case, probe: Probe | None) -> str:
     assert probe is not None
     return (
-        f"One worker fills one core ({probe.cores:.2f}) at {probe.per_s:.4g} answers/s: it is the work itself that takes "
-        f"the time, under one GIL. More cores alone change nothing; workers, up to the {case.usable_cpus} cores here, do."
+        f"One worker fills one core ({probe.cores:.2f}) at {probe.per_s:.4g} answers/s: the work itself takes time, "
+        f"under one GIL. More cores alone change nothing; workers, up to the {case.usable_cpus} cores here, do."
     )
 
 
@@ -130,16 +132,16 @@ def _threadpool_exhausted(case: Case, probe: Probe | None) -> str:
 def _lock_bound(case: Case, probe: Probe | None) -> str:
     assert probe is not None
     return (
-        f"{_through(case)} get on at once, while CPU ({_cores(probe)} of a core), event loop and threads are free, and a "
-        "second worker brings its own: the limit is a lock or a pool inside each process."
+        f"{_through(case)} get on at once, while CPU ({_cores(probe)} of a core), event loop and threads are free, and "
+        "a second worker brings its own: the limit is a lock or a pool inside each process."
     )
 
 
 def _downstream_bound(case: Case, probe: Probe | None) -> str:
     assert probe is not None
     return (
-        f"{_through(case)} get on at once, while the CPU idles ({_cores(probe)} of a core), and a second worker changes "
-        "nothing: the limit is something outside of the process that all workers share."
+        f"{_through(case)} get on at once, while the CPU idles ({_cores(probe)} of a core), and a second worker "
+        "changes nothing: the limit is something outside of the process that all workers share."
     )
 
 
@@ -155,8 +157,8 @@ def _scales_by_awaiting(case: Case, probe: Probe | None) -> str:
     assert probe is not None
     slower = probe.mean_ms / case.request_s / 1e3 if probe.mean_ms and case.request_s else 1.0
     return (
-        f"{probe.users} users at once are answered in {slower:.1f} x the time of one, with {_cores(probe)} of a core: it "
-        "waits asynchronously, and one worker is enough at this load."
+        f"{probe.users} users at once are answered in {slower:.1f} x the time of one, with {_cores(probe)} of a core: "
+        "it waits asynchronously, and one worker is enough at this load."
     )
 
 

@@ -11,6 +11,7 @@ from helpers.errors import InputError
 from helpers.load.plan import split_url
 from helpers.load.values import header_pairs, method_name
 
+NO_SOCKETS = "Name an HTTP endpoint that does the same work; a socket's messages are no requests with an answer each."
 SAFE_METHODS = ("GET", "OPTIONS")
 
 
@@ -72,7 +73,7 @@ def subject(
     if target.startswith(("ws://", "wss://")):
         raise InputError(
             f"{target} is a WebSocket address, and diagnose sends HTTP requests",
-            "Name an HTTP endpoint that does the same work; a socket's messages are not requests with an answer each.",
+            NO_SOCKETS,
         )
     request: dict[str, Any] = {
         "method": _harmless(method_name(method), yes),
@@ -117,7 +118,7 @@ def _harmless(method: str, yes: bool) -> str:
     if method not in SAFE_METHODS and not yes:
         raise InputError(
             f"{method} may change data, and it would be sent thousands of times",
-            "If that does no harm there (a copy of the database, a rolled back transaction), say so with --yes (yes=True).",
+            "If that does no harm (it works on a copy, or keeps nothing), say so with --yes (yes=True).",
         )
     return method
 

@@ -45,9 +45,7 @@ def trials(api: Prober, verdict: str, walk: Walk) -> Iterator[Trial]:
     size = base.threads_size or DEFAULT_THREADS
     for workers in sorted(counts):
         expected = _of_workers(verdict, workers, usable, base, size)
-        yield Trial(
-            f"workers={workers}", base.users, expected, api.gain(base, workers=workers), workers
-        )
+        yield Trial(f"workers={workers}", base.users, expected, api.gain(base, workers=workers), workers)
     if verdict == "threadpool_exhausted":
         more = MORE_THREADS * size
         measured = api.gain(base, threads=more)

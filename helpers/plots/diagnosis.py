@@ -8,7 +8,7 @@ import pandas as pd
 from helpers.errors import InputError
 from helpers.plots.picture import CURE, FAINT, SOFT_INK, STRONG, Picture, count, drawn, short
 
-WIDTH, HEAD, FOOT, ROW = 8.6, 0.95, 0.62, 0.46  # inches
+WIDTH, HEAD, FOOT, ROW = 8.6, 0.85, 0.62, 0.46  # inches
 LEFT, RIGHT = 2.25, 2.75
 
 
@@ -23,8 +23,8 @@ def diagnosis_plot(rows: Sequence[Mapping[str, Any]], *, request_ms: float, verd
         raise InputError("there is no load test to draw", "this diagnosis ended before the first one")
     picture = Picture(WIDTH, HEAD + FOOT + ROW * len(rows))
     picture.headline(
-        f"Of the users that wait, how many get on at once?  {verdict}",
-        "answers per second × the time of one request alone; grey: all users",
+        "How many of the waiting users get on at once?",
+        f"answers/s × the time of one request alone; grey: all users.  Verdict: {verdict.replace('_', ' ')}",
     )
     axes = picture.axes_at(LEFT, FOOT, WIDTH - LEFT - RIGHT, ROW * len(rows))
     most = max(row["users"] for row in rows)
@@ -51,8 +51,9 @@ def at_once(row: Mapping[str, Any], request_ms: float) -> float | None:
 
 
 def _name(row: Mapping[str, Any], first: Mapping[str, Any]) -> str:
-    threads = f", {row['threads']} threads" if row["threads"] != first["threads"] and row["threads"] else ""
-    return f"{count(row['users'], 'user')}, {count(row['workers'], 'worker')}{threads}"
+    changed = row["threads"] and row["threads"] != first["threads"]
+    what = f"{row['threads']} threads" if changed else count(row["workers"], "worker")
+    return f"{count(row['users'], 'user')}, {what}"
 
 
 def _said(row: Mapping[str, Any], once: float | None) -> str:

@@ -250,7 +250,9 @@ class Running:
 
     def _too_slow(self, within_s: float) -> StartError:
         ready = len(self.workers("ready"))
-        problem = f"{self.launch.app!r} did not start: {ready} of {self.launch.workers} workers ready after {within_s:g} s"
+        problem = (
+            f"{self.launch.app!r} did not start: {ready} of {self.launch.workers} workers ready after {within_s:g} s"
+        )
         hint = "if its start-up is slow on purpose, pass a longer start_timeout_s"
         if own := self._own_ports():
             problem = f"{self.launch.app!r} did not start: nobody answers on port {self.launch.port}"

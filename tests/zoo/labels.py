@@ -125,7 +125,7 @@ ANIMALS: tuple[Animal, ...] = (
     Animal("finding: key per worker", "finding:signing", CPU, "/sign", ("differs_between_workers",)),
     Animal("finding: one worker is warm", "finding:uneven", AWAITS, findings=("uneven_share",)),
     Animal("finding: one worker leads, bare ASGI", "finding:bare_uneven", AWAITS, findings=("uneven_share",)),
-    Animal("finding: eight megabytes", "finding:large", CPU, "/download", ("large_bodies",)),
+    Animal("finding: eight megabytes", "finding:large", AWAITS, "/download", ("large_bodies",)),
     Animal("finding: export of seven megabytes", "finding:large_export", CPU, "/export.csv", ("large_bodies",)),
     Animal("finding: connections close, awaiting", "finding:closing", AWAITS, findings=("keep_alive",)),
     Animal("finding: connections close, working", "finding:closing_work", CPU, findings=("keep_alive",)),
