@@ -1,10 +1,13 @@
 """The parts of a diagnosis that need no server: what may be asked, findings, the code that is proposed, the words."""
 
 import json
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from helpers.diagnose.decide import FEW_AND_MANY, Step, Walk, users_for
+from helpers.diagnose.decide import FEW_AND_MANY, Step, Walk, decide, users_for
 from helpers.diagnose.endpoint import Endpoint, Function, endpoint, in_a_thread
 from helpers.diagnose.failing import traceback, why
 from helpers.diagnose.findings import (
@@ -24,6 +27,8 @@ from helpers.diagnose.seen import Answer
 from helpers.diagnose.subject import subject
 from helpers.diagnose.trials import Trial
 from helpers.errors import InputError
+from helpers.plots.diagnosis import diagnosis_plot
+from tests.pictures import label_faults
 
 # ------------------------------------------------------------------------------------------------ what may be asked
 
@@ -300,3 +305,99 @@ def test_the_last_exception_of_the_log_is_found_and_a_long_one_shortened() -> No
     assert len(text.splitlines()) <= 15
     assert text.splitlines()[-1] == raised
     assert traceback("INFO: all is well") == ("", "")
+
+
+# ----------------------------------------------------------------------------------- the decision, branch by branch
+
+
+@dataclass
+class Scripted:
+    """Numbers in the place of measurements: throughput by users, and what is seen beside it."""
+
+    per_s: dict[int, float]
+    cores: float = 0.1
+    held_share: float = 0.0
+    awaited: float = 0.0
+    second: float | None = 1.0
+    failed: float = 0.0
+    void_at: int = 0
+    warns: tuple[str, ...] = ()
+    outside: bool = False
+    request_s: float = 0.1
+    core: float = 1.0
+    doubts: tuple[str, ...] = ("disturbed",)
+
+    def load(self, users: int) -> SimpleNamespace:
+        return SimpleNamespace(
+            users=users, per_s=self.per_s.get(users, 10.0), failed=self.failed if users > 1 else 0.0, cores=self.cores,
+            void=users == self.void_at, threads_size=40, result=SimpleNamespace(reasons=["void"]),
+            warned=lambda *names: [name for name in names if name in self.warns],
+        )  # fmt: skip
+
+    def gain(self, _probe: object, *, workers: int) -> float | None:
+        return None if self.outside else self.second
+
+    def held(self, _probe: object) -> float:
+        return self.held_share
+
+    def threads_awaited(self, _probe: object) -> float:
+        return self.awaited
+
+
+ONE_AT_A_TIME = {16: 10.0, 64: 10.0}
+ALL_AT_ONCE = {16: 159.0, 64: 635.0}
+FORTY = {16: 159.0, 64: 398.0}
+
+
+@pytest.mark.parametrize(
+    ("api", "verdict"),
+    [
+        (Scripted(ONE_AT_A_TIME, cores=1.0), "cpu_bound"),
+        (Scripted(ONE_AT_A_TIME, cores=0.48, core=0.5), "cpu_bound"),
+        (Scripted(ONE_AT_A_TIME, cores=1.9, second=0.9), "native_parallel"),
+        (Scripted(ONE_AT_A_TIME, cores=1.9, second=2.2), "cpu_bound"),
+        (Scripted(ALL_AT_ONCE), "scales_by_awaiting"),
+        (Scripted(ONE_AT_A_TIME, held_share=0.9, second=2.0), "event_loop_blocked"),
+        (Scripted(ONE_AT_A_TIME, held_share=0.9, second=1.0), "downstream_bound"),
+        (Scripted(ONE_AT_A_TIME, held_share=0.9, second=None), "event_loop_blocked"),
+        (Scripted(FORTY, awaited=24, second=1.6), "threadpool_exhausted"),
+        (Scripted(ONE_AT_A_TIME, awaited=6, second=2.0), "lock_bound"),
+        (Scripted(ONE_AT_A_TIME, awaited=6, second=1.0), "downstream_bound"),
+        (Scripted(ONE_AT_A_TIME, second=2.0), "lock_bound"),
+        (Scripted(ONE_AT_A_TIME, second=1.0), "downstream_bound"),
+        (Scripted(ONE_AT_A_TIME, second=None), "inconclusive"),
+        (Scripted(ONE_AT_A_TIME, outside=True), "inconclusive"),
+        (Scripted(ALL_AT_ONCE, failed=0.5), "failing"),
+        (Scripted(ALL_AT_ONCE, void_at=1, warns=("foreign load",)), "inconclusive"),
+        (Scripted(ALL_AT_ONCE, void_at=64, warns=("engine CPU",)), "client_bound"),
+        (Scripted(ALL_AT_ONCE, void_at=16, warns=("run delay", "foreign load")), "inconclusive"),
+    ],
+)
+def test_every_branch_of_the_decision_ends_in_its_verdict(api: Scripted, verdict: str) -> None:
+    walk = Walk()
+    assert decide(api, walk) == verdict
+    assert walk.steps
+    if verdict == "inconclusive" and not api.outside:
+        assert walk.doubts, "it says why"
+
+
+# ---------------------------------------------------------------------------------------------------------- the picture
+
+
+def row(workers: int, users: int, per_s: float | None, threads: int = 40) -> dict[str, Any]:
+    return {
+        "workers": workers, "users": users, "threads": threads, "achieved_per_s": per_s, "mean_ms": 100.0,
+        "cores": None if per_s is None else 0.14, "loop_late_ms": 0.1, "verdict": "void" if per_s is None else "pass",
+    }  # fmt: skip
+
+
+def test_the_picture_has_a_bar_per_load_test_and_no_fault_in_its_labels(monkeypatch) -> None:
+    rows = [row(1, 1, 10.0), row(1, 16, 160.0), row(1, 64, 400.0), row(2, 64, None), row(1, 64, 640.0, threads=160)]
+    picture = diagnosis_plot(rows, request_ms=100.0, verdict="threadpool_exhausted")
+    assert label_faults({"diagnosis": picture}, monkeypatch) == []
+    assert "64 users, 1 worker: 40.0: 400/s" in picture.alt or "64 users, 1 worker: 40: 400/s" in picture.alt
+    assert "void" in picture.alt
+    assert "160 threads" in picture.alt
+    assert list(picture.table["at once"])[2] == pytest.approx(40.0)
+    with pytest.raises(InputError, match="no load test"):
+        diagnosis_plot([], request_ms=100.0, verdict="inconclusive")

@@ -37,7 +37,9 @@ def decide(api: Prober, walk: "Walk") -> str:
         if not walk.trusts(probe):
             return untold(probe)
         if walk.asks("cores busy with one worker's code", probe.cores, over=SEVERAL_CORES):
-            return "native_parallel"
+            # threads that fight for one GIL burn several cores as well: a worker with a GIL of its own then gains
+            fight = walk.asks("gain of a second worker", api.gain(probe, workers=2), over=GAINS)
+            return "cpu_bound" if fight else "native_parallel"
         if walk.asks("part of a core that the worker uses", probe.cores, over=FULL_CORE * api.core):
             return "cpu_bound"
         if not walk.asks("share of users whose request gets on", at_once(api, probe) / users, over=GROWS):
@@ -53,6 +55,7 @@ def decide(api: Prober, walk: "Walk") -> str:
         if walk.asks("requests at once, per thread", at_once(api, probe) / threads, over=ALL_THREADS):
             return "threadpool_exhausted"
     if second is None:
+        walk.doubts += api.doubts
         return "inconclusive"
     return "lock_bound" if walk.asks("gain of a second worker", second, over=GAINS) else "downstream_bound"
 

@@ -4,29 +4,27 @@ Each load is measured once; a void one is measured once more. An app is launched
 runs already is only asked.
 """
 
-import http.client
 import os
 import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
 from types import TracebackType
 
 from helpers import proc
+from helpers.diagnose.ask import ask
 from helpers.diagnose.seen import Answer, Looks, Probe, looks
 from helpers.diagnose.subject import SAFE_METHODS, Subject
-from helpers.errors import EngineError, LabError, StartError, StateError
+from helpers.diagnose.watching import looking, stacks_while
+from helpers.errors import EngineError, StartError
 from helpers.load.launch import read_launch
 from helpers.load.plan import make_plan, split_url
 from helpers.load.run import load_test
 from helpers.machine import usable_cpus
-from helpers.server.running import Loop
 from helpers.server.server import Server
-from helpers.server.stacks import Stacks, stacks
 
 DEFAULT_THREADS = 40  # of anyio's pool, for `def` endpoints and dependencies
 AGE_REQUESTS = 5
@@ -34,8 +32,6 @@ ENOUGH_AGES = 3  # to tell what grows with every request from what grows at the 
 COMPARED_EACH, COMPARED_MOST = 3, 24  # answers of each of two workers, and requests for them
 PATIENCE_S = 10.0  # a request that takes longer cannot be loaded within a minute
 LOOK_EVERY_S = 0.02
-STACK_EVERY_S = 0.04
-BODY_MOST_BYTES = 64 * 2**20
 ROUNDS = 3  # a load lasts at least as long as so many requests one after the other
 LONGEST_S = 8.0
 WARMUP_S = 0.3
@@ -69,6 +65,7 @@ class Prober:
         self.start_up_s: float | None = None  # of the first worker: imports and lifespan
         self.told_by: list[tuple[str, bytes]] = []  # answers of a launch with two workers, one after the other
         self.looks = Looks()  # at the stacks of the one worker
+        self.doubts: list[str] = []  # why the gain of a change is not known
         self.start_trouble = ""  # why it does not start with more workers
         self.left_behind = 0  # processes that outlived the app that had started them
         self.ages: list[Age] = []  # of the first launch: at its begin, and after each load
@@ -185,30 +182,7 @@ class Prober:
 
     def ask(self, path: str | None = None, *, timeout_s: float | None = None) -> Answer:
         """One request on a connection of its own; `path` asks for another one, plainly."""
-        timeout_s = timeout_s or PATIENCE_S
-        began = time.perf_counter()
-        try:
-            return self._ask(path, timeout_s, began)
-        except (OSError, http.client.HTTPException) as error:
-            ms = (time.perf_counter() - began) * 1e3
-            return Answer(0, ms, failure=str(error) or type(error).__name__)
-
-    def _ask(self, path: str | None, timeout_s: float, began: float) -> Answer:
-        subject, plan = self.subject, make_plan(self._address, users=1)
-        connection = http.client.HTTPConnection(plan.address, plan.port, timeout=timeout_s)
-        try:
-            method, body = (subject.method, subject.body) if path is None else ("GET", b"")
-            connection.request(method, path or subject.path, body=body or None, headers=dict(subject.headers))
-            response = connection.getresponse()
-            said = b""
-            while len(said) < BODY_MOST_BYTES and (piece := response.read1(1 << 16)):
-                said += piece
-                if time.perf_counter() - began > timeout_s:
-                    raise TimeoutError("the answer does not come to its end")
-            headers = tuple((name.lower(), value) for name, value in response.getheaders())
-            return Answer(response.status, (time.perf_counter() - began) * 1e3, said, headers)
-        finally:
-            connection.close()
+        return ask(self.subject, self._address, path, timeout_s or PATIENCE_S)
 
     def load(self, users: int, *, workers: int = 1, threads: int | None = None) -> Probe:
         """The load test with so many users on that launch, measured at its first call."""
@@ -242,11 +216,14 @@ class Prober:
         except StartError as error:
             self.start_trouble = error.message
             return None
-        return None if changed.void else changed.per_s / base.per_s
+        if changed.void:
+            self.doubts += changed.result.reasons
+            return None
+        return changed.per_s / base.per_s
 
     def _load(self, users: int, workers: int, threads: int | None) -> Probe:
         duration_s = min(LONGEST_S, max(self._duration_s, ROUNDS * self.request_s))
-        with _looking(self._server) as seen:
+        with looking(self._server) as seen:
             result = load_test(
                 self.url, users=users, duration=duration_s, warmup=None if users > 1 else WARMUP_S,
                 timeout=max(PATIENCE_S, 2 * users * self.request_s), progress=False, **self.subject.load_arguments(),
@@ -284,25 +261,8 @@ class Prober:
     def read_stacks(self, during: Callable[[], object]) -> Looks:
         """Where the threads of one worker stand `during` that. No numbers come from it: reading stops the process."""
         self._say("reading the stacks")
-        taken: list[Stacks] = []
-        end = threading.Event()
-
-        def read() -> None:
-            pid = max(self.pids, key=lambda pid: proc.cpu_s(pid) or 0.0, default=None)
-            while pid is not None and not end.wait(STACK_EVERY_S):
-                try:
-                    taken.append(stacks(pid))
-                except StateError:  # neither way is open, or it has ended: what there is counts
-                    return
-
-        thread = threading.Thread(target=read, daemon=True, name="lab-stacks")
-        thread.start()
-        try:
-            during()
-        finally:
-            end.set()
-            thread.join()
-        return looks(taken)
+        pid = max(self.pids, key=lambda pid: proc.cpu_s(pid) or 0.0, default=None)
+        return looks([] if pid is None else stacks_while(pid, during))
 
     def _keep_busy(self, users: int) -> None:
         duration_s = min(LONGEST_S, max(1.2, 2 * self.request_s))
@@ -319,23 +279,3 @@ def _await_none(session: int) -> list[int]:
     while (left := proc.session(session)) and time.monotonic() < deadline:
         time.sleep(LOOK_EVERY_S)
     return left
-
-
-@contextmanager
-def _looking(server: Server | None) -> Iterator[list[Loop]]:
-    """Fifty looks a second at the event loops of the server's workers, until the block ends."""
-    seen: list[Loop] = []
-    end = threading.Event()
-
-    def look() -> None:
-        while server is not None and not end.wait(LOOK_EVERY_S):
-            with suppress(LabError):
-                seen.extend(server.loops().values())
-
-    thread = threading.Thread(target=look, daemon=True, name="lab-looks")
-    thread.start()
-    try:
-        yield seen
-    finally:
-        end.set()
-        thread.join()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from helpers.diagnose.advice import Case
-from helpers.diagnose.decide import FULL_CORE, HELD
+from helpers.diagnose.decide import FULL_CORE, HELD, SEVERAL_CORES
 from helpers.diagnose.seen import Place, Probe
 from helpers.diagnose.trials import Trial
 
@@ -104,6 +104,11 @@ def _tried(trial: Trial) -> Evidence:
 
 def _cpu_bound(case: Case, probe: Probe | None) -> str:
     assert probe is not None
+    if probe.cores is not None and probe.cores > SEVERAL_CORES:
+        return (
+            f"One worker burns {probe.cores:.2f} cores for {probe.per_s:.4g} answers/s: its threads fight for one GIL, "
+            "and a second worker, with a GIL of its own, gives far more. Workers help, fewer threads may too."
+        )
     return (
         f"One worker fills one core ({probe.cores:.2f}) at {probe.per_s:.4g} answers/s: the work itself takes time, "
         f"under one GIL. More cores alone change nothing; workers, up to the {case.usable_cpus} cores here, do."
