@@ -337,6 +337,9 @@ class Scripted:
     def gain(self, _probe: object, *, workers: int) -> float | None:
         return None if self.outside else self.second
 
+    def read_stacks(self, _probe: object) -> None:
+        """What they would tell stands in `held_share`."""
+
     def held(self, _probe: object) -> float:
         return self.held_share
 

@@ -37,6 +37,7 @@ class Case:
     endpoint: Endpoint
     probe: Probe | None  # the load at which it was decided
     request_s: float  # one request alone
+    held: float | None  # share of the time for which code holds the event loop up, and uses no CPU
     looks: Looks
     trials: tuple[Trial, ...]
     usable_cpus: int
@@ -158,8 +159,8 @@ def _downstream_bound(case: Case) -> Fix:
     where = f"# it is waited for here: {place}\n" if place else ""
     code = (
         f"{where}# ask less often: keep what it said for a while (per worker)\n"
-        "@cached(ttl_s=5)\n"
-        "async def ask(key): ...\n\n"
+        "if time.monotonic() - kept.at_s > 5:\n"
+        "    kept = Kept(await ask(), at_s=time.monotonic())\n\n"
         "# or refuse early instead of queueing: an answer in time for those who get in\n"
         f"gate = asyncio.Semaphore({at_once})\n"
         "if gate.locked():\n"
@@ -198,8 +199,8 @@ def _scales_by_awaiting(case: Case) -> Fix:
 
 
 def _nothing(case: Case) -> Fix:
-    again = f"python3 -m helpers diagnose {case.subject.app or case.subject.address} --path '{case.subject.path}'"
-    return Fix("Measure again once what stood in the way is gone.", again, None)
+    again = f"python3 -m helpers diagnose {case.subject.app or 'mypkg.main:app'} --path '{case.subject.path}'"
+    return Fix("Measure again, with what stood in the way gone.", again, None)
 
 
 _FIXES: dict[str, Callable[[Case], Fix]] = {

@@ -9,7 +9,7 @@ FAILS = 0.05  # of the requests: whatever else limits it, that comes first
 SEVERAL_CORES = 1.25  # one worker uses more than one core only where its code runs outside of the GIL
 FULL_CORE = 0.85  # of one core: the rest goes to waking up and waiting for the network
 GROWS = 0.75  # of the users have their request worked at, at any moment: more users get more answers
-HELD = 0.5  # of the looks find the event loop late by more than 10 ms: it is held up more often than not
+HELD = 0.3  # of the time the event loop is in somebody's code, beyond the time for which that used the CPU
 ALL_THREADS = 0.6  # as many requests at once as threads, give or take what starting a thread costs
 GAINS = 1.4  # halfway (geometrically) between no gain and twice as much
 CLEAR = 1.1  # a value so many times above or below its threshold would not have come out otherwise by chance
@@ -46,8 +46,9 @@ def decide(api: Prober, walk: "Walk") -> str:
             break  # it is full, and the CPU idles: what do they all wait for?
     else:
         return "scales_by_awaiting"
+    api.read_stacks(probe)
     second = api.gain(probe, workers=2)
-    if walk.asks("share of looks that find the event loop held", api.held(probe), over=HELD):
+    if walk.asks("share of time for which idle code holds the event loop", api.held(probe), over=HELD):
         shared = second is not None and not walk.asks("gain of a second worker", second, over=GAINS)
         return "downstream_bound" if shared else "event_loop_blocked"
     if walk.asks("requests that wait for a thread", api.threads_awaited(probe), over=0.5):

@@ -34,8 +34,11 @@ class Finding:
         return f"{self.name}: {self.seen} {self.advice}"
 
 
-def findings(api: Prober, first: Answer, again: Sequence[Answer]) -> list[Finding]:
-    """All that hold, in the order in which a request meets them."""
+def findings(api: Prober, first: Answer, again: Sequence[Answer], verdict: str) -> list[Finding]:
+    """All that hold, in the order in which a request meets them.
+
+    Workers that queue for one shared thing may get it unevenly: that is told by the verdict, and is no finding.
+    """
     one = next((probe for probe in api.probes if probe.users == 1), None)
     two = next((probe for probe in api.probes if probe.workers == 2 and not probe.void), None)
     found = [
@@ -47,7 +50,7 @@ def findings(api: Prober, first: Answer, again: Sequence[Answer]) -> list[Findin
         memory_per_worker(api.ages, usable_cpus().usable, memory_limits().usable_bytes / 2**20),
         large_bodies(len(first.body), None if one is None or one.void else _sending(one)),
         keep_alive(again[-1] if again else first),
-        None if two is None else uneven_share(two.result.worker_answers),
+        None if two is None or verdict == "downstream_bound" else uneven_share(two.result.worker_answers),
         differs_between_workers([answer.body for answer in again], api.told_by),
         left_behind(api.left_behind),
     ]

@@ -159,24 +159,19 @@ class Prober:
         return min(1.0, usable_cpus().quota or 1.0)
 
     def held(self, probe: Probe) -> float | None:
-        """Share of the looks that find the event loop held up: by its beat, or from outside by where it stands."""
-        if probe.held is not None or not self.outside:
-            return probe.held
-        seen = self._stacks_outside(probe)
-        return seen.held / seen.count if seen.count else None
+        """Share of the time for which code holds the event loop up and uses no CPU; None where nobody could look.
+
+        Two witnesses: how often its beat is late, and how often its stack is found in code. Each may miss short waits.
+        """
+        witnesses = [share for share in (probe.late, self.looks.held) if share is not None]
+        return max(0.0, max(witnesses) - (probe.cores or 0.0)) if witnesses else None
 
     def threads_awaited(self, probe: Probe) -> float | None:
         """Requests that wait for a thread of the pool; from outside: if all 40 are seen in the app's code, the rest."""
         if not self.outside:
             return probe.threads_awaited
-        seen = self._stacks_outside(probe)
-        busy = seen.pools["anyio"] / seen.count if seen.count else 0.0
+        busy = self.looks.pools["anyio"] / self.looks.count if self.looks.count else 0.0
         return probe.users - busy if busy > 0.9 * DEFAULT_THREADS else 0.0
-
-    def _stacks_outside(self, probe: Probe) -> Looks:
-        if not self.looks.count:
-            self.looks = self.read_stacks(lambda: self._keep_busy(probe.users))
-        return self.looks
 
     # ------------------------------------------------------------------------------------------------------ probes
 
@@ -255,14 +250,23 @@ class Prober:
         """What only the first launch can tell, before another takes its place: where its threads stand, how it aged."""
         loads = [probe for probe in self.probes if probe.users > 1 and not probe.void]
         if loads and (loads[-1].at_work or len(self.ages) < ENOUGH_AGES):
-            self.looks = self.read_stacks(lambda: self._keep_busy(loads[-1].users))
-            self.ages.append(self.age())
+            self.read_stacks(loads[-1])
 
-    def read_stacks(self, during: Callable[[], object]) -> Looks:
-        """Where the threads of one worker stand `during` that. No numbers come from it: reading stops the process."""
-        self._say("reading the stacks")
+    def read_stacks(self, probe: Probe) -> None:
+        """Look where the threads of one worker stand under that load, once; `looks` then has what was seen.
+
+        No numbers come from it: reading stops the process for a moment.
+        """
+        if self.looks.count == 0:
+            self._say("reading the stacks")
+            self.look_while(lambda: self._keep_busy(probe.users))
+            if not self.outside:
+                self.ages.append(self.age())
+
+    def look_while(self, during: Callable[[], object]) -> None:
+        """Read the stacks again and again meanwhile."""
         pid = max(self.pids, key=lambda pid: proc.cpu_s(pid) or 0.0, default=None)
-        return looks([] if pid is None else stacks_while(pid, during))
+        self.looks = looks([] if pid is None else stacks_while(pid, during))
 
     def _keep_busy(self, users: int) -> None:
         duration_s = min(LONGEST_S, max(1.2, 2 * self.request_s))

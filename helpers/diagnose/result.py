@@ -114,11 +114,11 @@ class Diagnosis:
             f"<p><b style='font-size:1.3em'>{self.verdict}</b> &nbsp; confidence: {self.confidence}</p>",
             f"<p>{_rich(self.summary_text)}</p>",
             f"<table><thead><tr><th>probe</th><th>observed</th><th>means</th></tr></thead><tbody>{rows}</tbody></table>",
-            f"<p><b>Fix.</b> {_rich(self.fix.what)}</p><pre>{escape(self.fix.code)}</pre>",
+            f"<p><b>Fix.</b> {_rich(self.fix.what)}</p>{_pre(self.fix.code)}",
             _listed("Also", [f"{finding.seen} {finding.advice}" for finding in self.findings]),
             _listed("What the measurement lacked", list(dict.fromkeys(self.walk.doubts))),
-            f"<pre>{escape(self.traceback)}</pre>" if self.traceback else "",
-            f"<details><summary>the decision as it was walked</summary><pre>{escape(self.explain())}</pre></details>",
+            _pre(self.traceback) if self.traceback else "",
+            f"<details><summary>the decision as it was walked</summary>{_pre(self.explain())}</details>",
         ]
         return f"<div>{''.join(parts)}</div>"
 
@@ -138,6 +138,10 @@ def confidence(verdict: str, walk: Walk, trials: tuple[Trial, ...], *, outside: 
     lost += 2 if False in confirmed else int(outside or not confirmed or None in confirmed)
     steps: tuple[Confidence, ...] = ("high", "medium", "low")
     return steps[min(lost, 2)]
+
+
+def _pre(text: str) -> str:
+    return f'<pre style="font-family:monospace">{escape(text)}</pre>'
 
 
 def _listed(title: str, items: list[str]) -> str:

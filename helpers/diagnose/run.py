@@ -99,7 +99,7 @@ class _Diagnosing:
         if verdict == "failing":
             return self._failing(self._failed_under_load())
         tried = tuple(trials(api, verdict, self._walk))
-        return self._told(verdict, tried, findings(api, first, again))
+        return self._told(verdict, tried, findings(api, first, again, verdict))
 
     def _told(self, verdict: str, tried: tuple[Trial, ...], found: list[Finding]) -> Diagnosis:
         case = self._case(tried)
@@ -113,7 +113,9 @@ class _Diagnosing:
 
     def _case(self, tried: tuple[Trial, ...]) -> Case:
         api = self._api
-        return Case(self._subject, self._endpoint, self._walk.at, api.request_s, api.looks, tried, usable_cpus().usable)
+        probe = self._walk.at
+        held = None if probe is None else api.held(probe)
+        return Case(self._subject, self._endpoint, probe, api.request_s, held, api.looks, tried, usable_cpus().usable)
 
     def _diagnosis(
         self, verdict: str, sure: Confidence, told: str, shown: tuple[Evidence, ...], advice: Fix,
@@ -157,7 +159,7 @@ class _Diagnosing:
 
     def _too_slow(self) -> Diagnosis:
         api = self._api
-        api.looks = api.read_stacks(lambda: api.ask(timeout_s=SLOW_LOOK_S))
+        api.look_while(lambda: api.ask(timeout_s=SLOW_LOOK_S))
         place = api.looks.places[0] if api.looks.places else None
         stands = f" Meanwhile it stands in {place}." if place else ""
         told = (

@@ -11,7 +11,7 @@ from helpers.load.result import LoadResult
 from helpers.server.running import Loop
 from helpers.server.stacks import Frame, Stacks
 
-LATE_MS = 10.0  # an event loop that is later than this was in somebody's code meanwhile
+LATE_MS = 3.0  # an idle event loop comes by within a millisecond or two
 BUSY_CORES = 0.5  # below, where it stands is by chance
 SELDOM = 0.25  # a line met less often than at every fourth look is not what limits
 
@@ -71,7 +71,7 @@ class Probe:
         return 1 - ended["ok"] / total if total else 0.0
 
     @property
-    def held(self) -> float | None:
+    def late(self) -> float | None:
         """Share of the looks at which the event loop was late, 0 to 1; None where nobody could look."""
         return None if not self.loops else sum(loop.late_ms > LATE_MS for loop in self.loops) / len(self.loops)
 
@@ -96,7 +96,7 @@ class Probe:
     @property
     def at_work(self) -> bool:
         """Whether there is anything to see in its stacks: work, or threads that stand somewhere."""
-        return (self.cores or 0.0) > BUSY_CORES or (self.held or 0.0) > 0.5 or self.threads_busy >= 1
+        return (self.cores or 0.0) > BUSY_CORES or (self.late or 0.0) > 0.5 or self.threads_busy >= 1
 
     def warned(self, *names: str) -> list[str]:
         """The reasons of those of its checks that are not passed."""
@@ -142,10 +142,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Looks:
-    """Stacks of a worker, read again and again under load. `held` counts those whose event loop stood in code."""
+    """Stacks of a worker, read again and again under load.
+
+    `held` is the share of those in which the event loop's thread stood in code; None where none could be read.
+    """
 
     count: int = 0
-    held: int = 0
+    held: float | None = None
     places: tuple[Place, ...] = ()  # the commonest first
     way: str = ""
     pools: Counter[str] = field(default_factory=Counter)  # whose threads stood in code of the app, per look
@@ -175,7 +178,7 @@ def looks(taken: Sequence[Stacks]) -> Looks:
         for (frame, in_loop), count in counted.most_common()
         if count / len(taken) > SELDOM
     )
-    return Looks(len(taken), held, places, taken[0].by if taken else "", pools)
+    return Looks(len(taken), held / len(taken) if taken else None, places, taken[0].by if taken else "", pools)
 
 
 def _telling(frames: Sequence[Frame]) -> Frame | None:

@@ -7,6 +7,7 @@ from helpers.diagnose.advice import Case
 from helpers.diagnose.decide import FULL_CORE, HELD, SEVERAL_CORES
 from helpers.diagnose.seen import Place, Probe
 from helpers.diagnose.trials import Trial
+from helpers.plots.picture import short
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,12 @@ def _load(probe: Probe) -> str:
 
 
 def _seen(case: Case, probe: Probe) -> str:
-    parts = [f"{probe.per_s:.4g} answers/s", f"{probe.mean_ms:.0f} ms each" if probe.mean_ms else ""]
+    parts = [f"{short(probe.per_s)} answers/s", f"{probe.mean_ms:.0f} ms each" if probe.mean_ms else ""]
     if probe.cores is not None:
         parts.append(f"{probe.cores:.2f} cores used")
-    held = probe.held
-    if held is not None and probe.late_ms is not None:
-        parts.append(f"event loop late by {probe.late_ms:.0f} ms" if held > HELD else "event loop on time")
+    if case.held is not None and probe.late_ms is not None:
+        late = max(probe.late_ms, 1.0)
+        parts.append(f"event loop late by {late:.0f} ms" if case.held > HELD else "event loop free when needed")
     parts.append(f"{case.at_once:.3g} requests get on at once")
     return ", ".join(part for part in parts if part)
 
@@ -81,7 +82,7 @@ def _meaning(case: Case, probe: Probe) -> str:
     full = probe.cores is not None and probe.cores > FULL_CORE
     if full:
         return "the CPU is what they wait for"
-    if probe.held is not None and probe.held > HELD:
+    if case.held is not None and case.held > HELD:
         return "the CPU idles, and yet nobody else is served: something waits inside the event loop"
     if case.at_once > 0.7 * probe.users:
         return "they all get on at the same time: waiting costs nothing here"
@@ -106,12 +107,12 @@ def _cpu_bound(case: Case, probe: Probe | None) -> str:
     assert probe is not None
     if probe.cores is not None and probe.cores > SEVERAL_CORES:
         return (
-            f"One worker burns {probe.cores:.2f} cores for {probe.per_s:.4g} answers/s: its threads fight for one GIL, "
-            "and a second worker, with a GIL of its own, gives far more. Workers help, fewer threads may too."
+            f"One worker burns {probe.cores:.2f} cores for {short(probe.per_s)} answers/s: its threads fight for one "
+            "GIL, and a second worker, with a GIL of its own, gives far more. Workers help, fewer threads may too."
         )
     return (
-        f"One worker fills one core ({probe.cores:.2f}) at {probe.per_s:.4g} answers/s: the work itself takes time, "
-        f"under one GIL. More cores alone change nothing; workers, up to the {case.usable_cpus} cores here, do."
+        f"One worker fills one core ({probe.cores:.2f}) at {short(probe.per_s)} answers/s: it is work that takes the "
+        f"time, under one GIL. More cores alone change nothing; {_workers_help(case.usable_cpus)}."
     )
 
 
@@ -120,8 +121,8 @@ def _event_loop_blocked(case: Case, probe: Probe | None) -> str:
     place = case.looks.place(in_loop=True)
     line = f" It stands in {place}." if place else ""
     return (
-        f"Requests get on one at a time ({probe.per_s:.4g} answers/s) while the CPU idles ({_cores(probe)} of a core): "
-        f"something waits inside the event loop.{line}"
+        f"While one request waits, no other gets on ({short(probe.per_s)} answers/s), and the CPU idles "
+        f"({_cores(probe)} of a core): something waits inside the event loop.{line}"
     )
 
 
@@ -137,7 +138,7 @@ def _threadpool_exhausted(case: Case, probe: Probe | None) -> str:
 def _lock_bound(case: Case, probe: Probe | None) -> str:
     assert probe is not None
     return (
-        f"{_through(case)} get on at once, while CPU ({_cores(probe)} of a core), event loop and threads are free, and "
+        f"{_through(case)}, while CPU ({_cores(probe)} of a core), event loop and threads are free, and "
         "a second worker brings its own: the limit is a lock or a pool inside each process."
     )
 
@@ -145,7 +146,7 @@ def _lock_bound(case: Case, probe: Probe | None) -> str:
 def _downstream_bound(case: Case, probe: Probe | None) -> str:
     assert probe is not None
     return (
-        f"{_through(case)} get on at once, while the CPU idles ({_cores(probe)} of a core), and a second worker "
+        f"{_through(case)}, while the CPU idles ({_cores(probe)} of a core), and a second worker "
         "changes nothing: the limit is something outside of the process that all workers share."
     )
 
@@ -175,9 +176,15 @@ def _inconclusive(case: Case, probe: Probe | None) -> str:
     return "The measurement cannot tell what limits this API."
 
 
+def _workers_help(cores: int) -> str:
+    if cores == 1:
+        return "workers would, but there is only one core here"
+    return f"workers, up to the {cores} cores here, do"
+
+
 def _through(case: Case) -> str:
     many = round(case.at_once)
-    return "Requests one at a time" if many <= 1 else f"No more than {many} requests"
+    return "One request at a time gets on" if many <= 1 else f"No more than {many} requests get on at once"
 
 
 def _cores(probe: Probe) -> str:
