@@ -55,10 +55,10 @@ def what_a_quiet_machine_says(answer: Any) -> tuple[bool, str]:
     given = answer.strip().lower()
     if given == "cpu_bound":
         return True, "The other program took what was missing to a full core; and work in async def holds the loop too."
-    if given == "event_loop_blocked":
-        return False, "That is what it says now. Which line came out close, and who had the rest of that core?"
     if given == "lock_bound":
-        return False, "Whoever waits for a lock uses no core. How much did this worker use?"
+        return False, "That is what it says now. Which line came out close, and who had the rest of that core?"
+    if given == "event_loop_blocked":
+        return False, "Code that blocks the loop waits, and uses no core. How much did this worker use?"
     if given == "downstream_bound":
         return False, "Whoever waits for somebody else uses no core. How much did this worker use?"
     if given == "threadpool_exhausted":
