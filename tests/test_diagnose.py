@@ -143,7 +143,7 @@ def test_factory_lifespan_environment_own_helpers_and_own_python_all_work_and_no
         python=service.parent / "env", progress=False,
     )  # fmt: skip
     assert found.verdict == "lock_bound", found
-    assert "--factory" in found.fix.code
+    assert "async def report(request: Request):" in found.fix.code, "the app's own endpoint"
     assert content(service) == before
 
 

@@ -1,13 +1,16 @@
 """The parts of a diagnosis that need no server: what may be asked, findings, the code that is proposed, the words."""
 
+import ast
 import json
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from helpers.diagnose.decide import FEW_AND_MANY, Step, Walk, decide, users_for
+from helpers.diagnose.advice import Case, fix
+from helpers.diagnose.decide import FEW_AND_MANY, VERDICTS, Step, Walk, decide, users_for
 from helpers.diagnose.endpoint import Endpoint, Function, endpoint, in_a_thread
 from helpers.diagnose.failing import traceback, why
 from helpers.diagnose.findings import (
@@ -23,7 +26,8 @@ from helpers.diagnose.findings import (
 )
 from helpers.diagnose.prober import Age
 from helpers.diagnose.result import confidence
-from helpers.diagnose.seen import Answer
+from helpers.diagnose.seen import Answer, Looks, Place
+from helpers.diagnose.story import evidence, summary
 from helpers.diagnose.subject import subject
 from helpers.diagnose.trials import Trial
 from helpers.errors import InputError
@@ -248,10 +252,10 @@ def test_a_line_is_handed_to_a_thread_where_its_call_stands_alone(line: str, thr
 
 
 def test_an_endpoint_is_shown_as_its_framework_writes_it() -> None:
-    function = Function("predict", "async def", "api.py", 7)
+    function = Function("predict", "async def", "n: int = 3", "api.py", 7)
     known = Endpoint("FastAPI", "/predict", function, (), (), ())
-    assert known.head(kind="def", method="POST") == '@app.post("/predict")\ndef predict(...):'
-    assert Endpoint("Starlette", "/", function, (), (), ()).head() == "async def predict(request):"
+    assert known.head(kind="def", method="POST") == '@app.post("/predict")\ndef predict(n: int = 3):'
+    assert Endpoint("Starlette", "/", function, (), (), ()).head() == "async def predict(n: int = 3):"
     assert endpoint({}).head() == "async def app(scope, receive, send):"
 
 
@@ -404,3 +408,54 @@ def test_the_picture_has_a_bar_per_load_test_and_no_fault_in_its_labels(monkeypa
     assert list(picture.table["at once"])[2] == pytest.approx(40.0)
     with pytest.raises(InputError, match="no load test"):
         diagnosis_plot([], request_ms=100.0, verdict="inconclusive")
+
+
+# -------------------------------------------------------------------------------------------------------------- the fix
+
+
+def case(endpoint_: Endpoint, *, in_loop: bool = True, source: str = "rows = query(n)", executor: int = 0) -> Case:
+    frame = SimpleNamespace(place="api.py:8", function="predict", source=source)
+    probe = SimpleNamespace(users=16, per_s=40.0, cores=0.1, threads_size=40, threads_awaited=24.0, mean_ms=400.0)
+    return Case(
+        subject("api:app", path="/predict"), endpoint_, probe, 0.1, 0.0,
+        Looks(20, 0.9, (Place(frame, 1.0, in_loop),), "py-spy", Counter({"executor": executor})), (), 2,
+    )  # fmt: skip
+
+
+KNOWN = Endpoint("FastAPI", "/predict", Function("predict", "async def", "n: int=3", "api.py", 7), (), (), ())
+IN_THREADS = Endpoint("FastAPI", "/predict", Function("predict", "def", "n: int=3", "api.py", 7), (), (), ())
+STARLETTE = Endpoint("Starlette", None, Function("predict", "async def", "request", "api.py", 7), (), (), ())
+UNKNOWN = endpoint({})
+IN_PYTHON = ("event_loop_blocked", "threadpool_exhausted", "lock_bound", "downstream_bound")
+
+
+@pytest.mark.parametrize("executor", [0, 3])
+@pytest.mark.parametrize("known", [KNOWN, IN_THREADS, STARLETTE, UNKNOWN])
+@pytest.mark.parametrize("verdict", IN_PYTHON)
+def test_the_code_of_a_fix_is_python_and_about_the_apps_own_endpoint(verdict, known, executor) -> None:
+    for source in ("time.sleep(0.1)", "rows = query(n)", "for row in rows:", ""):
+        code = fix(verdict, case(known, in_loop=known.kind != "def", source=source, executor=executor)).code
+        compile(code, "fix", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        if verdict in ("threadpool_exhausted", "downstream_bound"):
+            assert f"{known.name}({'n: int=3' if known.framework == 'FastAPI' else ''}" in code
+
+
+def test_a_blocking_call_that_is_known_is_awaited_and_any_other_handed_to_a_thread() -> None:
+    assert "await asyncio.sleep(...)" in fix("event_loop_blocked", case(KNOWN, source="time.sleep(0.1)")).code
+    other = fix("event_loop_blocked", case(KNOWN)).code
+    assert "rows = await asyncio.to_thread(query, n)" in other
+    assert '@app.get("/predict")\ndef predict(n: int=3):' in other
+
+
+def test_workers_are_proposed_with_the_apps_own_command() -> None:
+    proposed = fix("cpu_bound", case(KNOWN))
+    assert "uvicorn api:app --workers 2" in proposed.code
+    assert proposed.expected_gain == 2
+
+
+@pytest.mark.parametrize("verdict", [verdict for verdict in VERDICTS if verdict != "failing"])
+def test_every_verdict_has_its_words(verdict: str) -> None:
+    known = case(KNOWN)
+    assert summary(verdict, known)
+    assert fix(verdict, known).what
+    assert all(each.probe and each.observed and each.means for each in evidence(replace(known, probe=None)))

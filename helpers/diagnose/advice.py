@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from helpers.diagnose.endpoint import Endpoint, in_a_thread
+from helpers.diagnose.prober import DEFAULT_THREADS
 from helpers.diagnose.seen import Looks, Probe
 from helpers.diagnose.subject import Subject
-from helpers.diagnose.trials import Trial
+from helpers.diagnose.trials import MORE_THREADS, Trial
 
 TASKS_IN_LINE = {  # what the offending line calls, and what awaits in its place
     "time.sleep": "await asyncio.sleep(...)",
@@ -55,8 +56,9 @@ class Case:
         by_core = 1.0 / self.probe.cores if self.probe.cores else by_users
         return max(1.0, min(by_users, by_core))
 
-    def trial(self, change: str) -> Trial | None:
-        return next((trial for trial in self.trials if trial.change == change), None)
+    def head(self, kind: str) -> str:
+        """The first lines of the endpoint, as a function of that kind."""
+        return self.endpoint.head(kind=kind, method=self.subject.method)
 
 
 def fix(verdict: str, case: Case) -> Fix:
@@ -96,7 +98,7 @@ def _event_loop_blocked(case: Case) -> Fix:
     options = [f"# await it:\n{awaits}"] if awaits else []
     options.append(f"# or leave it, in a thread:\n{in_thread}" if awaits else f"# hand it to a thread:\n{in_thread}")
     if inside and endpoint.framework != "ASGI":
-        whole = endpoint.head(kind="def", method=case.subject.method)
+        whole = case.head("def")
         options.append(f"# or the whole endpoint in a thread, if nothing in it is awaited:\n{whole}\n    ...")
     where = "" if inside or place is None else f" It stands in {place.frame.function}(), not in the endpoint itself."
     what = f"Nothing may wait inside the event loop: await it, or hand it to a thread.{where}"
@@ -105,71 +107,77 @@ def _event_loop_blocked(case: Case) -> Fix:
 
 def _threadpool_exhausted(case: Case) -> Fix:
     probe = case.probe
-    size = (probe.threads_size if probe else None) or 40
+    size = (probe.threads_size if probe else None) or DEFAULT_THREADS
     more = next((trial for trial in case.trials if trial.change.endswith("threads")), None)
     place = case.looks.place(in_loop=False)
-    where = f"# all {size} threads stand here: {place.frame.place}, in {place.frame.function}()\n" if place else ""
+    where = f"# its threads stand here: {place.frame.place}, in {place.frame.function}()\n" if place else ""
     code = (
         f"{where}import anyio.to_thread\n\n"
         "@asynccontextmanager\n"
         "async def lifespan(app):\n"
-        f"    anyio.to_thread.current_default_thread_limiter().total_tokens = {4 * size}  # per worker\n"
-        "    yield"
+        f"    anyio.to_thread.current_default_thread_limiter().total_tokens = {MORE_THREADS * size}  # per worker\n"
+        "    yield\n\n"
+        "# or without threads, where what it waits for can be awaited:\n"
+        f"{case.head('async def')}\n    answer = await client.get(...)"
+    )
+    in_threads = [each.name for each in case.endpoint.in_threads]
+    who = (
+        f"`{in_threads[0]}()` is `def`, so each request takes a thread" if in_threads else "Each request takes a thread"
     )
     what = (
-        f"Each worker has {size} threads for `def` code, and all of them wait: give it more, or await what they wait "
-        "for in `async def`, which needs no thread. Workers help too, by bringing their own threads."
+        f"{who}, and a worker has {size}: give it more, or await what the threads wait for. Workers help too, by "
+        "bringing their own threads."
     )
     return Fix(what, code, None if more is None else more.predicted)
 
 
 def _lock_bound(case: Case) -> Fix:
-    at_once = max(1, round(case.at_once))
-    executor = case.looks.pools["executor"] > 0
-    if executor:
+    many = max(1, round(case.at_once))
+    through = "one request" if many == 1 else f"{many} requests"
+    if case.looks.pools["executor"] > 0:
+        what = f"A pool of threads inside each worker lets {through} at a time through: make it larger."
         code = (
-            "# in lifespan, where the pool is asyncio's own (asyncio.to_thread, run_in_executor(None, ...)):\n"
-            "asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=64))\n"
-            "# or, where it is yours: ThreadPoolExecutor(max_workers=64)"
+            "# where it is asyncio's own (asyncio.to_thread, run_in_executor(None, ...)), in lifespan:\n"
+            "asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=64))\n\n"
+            "# where it is yours:\npool = ThreadPoolExecutor(max_workers=64)"
         )
-        what = f"A pool of threads inside each worker lets {at_once} at a time through: make it larger."
-    else:
-        place = case.looks.place(in_loop=False)
-        where = f"# threads stand here: {place}\n" if place else ""
-        code = (
-            f"{where}# a pool: as many places as requests shall get on at once\n"
-            "client = httpx.AsyncClient(limits=httpx.Limits(max_connections=64))\n"
-            "gate = asyncio.Semaphore(64)\n\n"
-            "# a lock: hold it only around what must not happen twice at once, and never while waiting\n"
-            "answer = await slow_part()\n"
-            "async with lock:\n"
-            "    state.update(answer)\n\n"
-            f"# as it is, workers multiply it: {launch_line(case, 2)}"
-        )
-        what = (
-            f"A lock or a pool inside each worker lets {at_once} {'request' if at_once == 1 else 'requests'} at a time "
-            "through, while CPU and event loop are free: widen the pool, or hold the lock for less."
-        )
+        return Fix(what, code, case.gain_until_full())
+    what = (
+        f"A lock or a pool inside each worker lets {through} at a time through, while CPU and event loop are free: "
+        "widen the pool, or hold the lock for less. Workers only multiply it."
+    )
+    place = case.looks.place(in_loop=False)
+    where = f"# threads stand here: {place}\n" if place else ""
+    code = (
+        f"{where}# a pool: as many places as requests shall get on at once\n"
+        "client = httpx.AsyncClient(limits=httpx.Limits(max_connections=64))\n\n"
+        "# a lock: only around what must not happen twice at once, never around what waits\n"
+        f"{case.head(case.endpoint.kind)}\n"
+        f"    answer = {'await ' if case.endpoint.kind == 'async def' else ''}slow_part()\n"
+        f"    {'async with' if case.endpoint.kind == 'async def' else 'with'} lock:\n"
+        "        state.update(answer)"
+    )
     return Fix(what, code, case.gain_until_full())
 
 
 def _downstream_bound(case: Case) -> Fix:
-    at_once = max(1, round(case.at_once))
+    many = max(1, round(case.at_once))
     place = case.looks.place(in_loop=False) or case.looks.place(in_loop=True)
     where = f"# it is waited for here: {place}\n" if place else ""
     code = (
-        f"{where}# ask less often: keep what it said for a while (per worker)\n"
+        f"{where}# refuse early instead of queueing: an answer in time for those who get in (in each worker)\n"
+        f"gate = asyncio.Semaphore({many})\n\n"
+        f"{case.head('async def')}\n"
+        "    if gate.locked():\n"
+        '        raise HTTPException(503, headers={"Retry-After": "1"})\n'
+        "    async with gate:\n"
+        "        ...\n\n"
+        "# or ask less often: keep what it said for a while\n"
         "if time.monotonic() - kept.at_s > 5:\n"
-        "    kept = Kept(await ask(), at_s=time.monotonic())\n\n"
-        "# or refuse early instead of queueing: an answer in time for those who get in\n"
-        f"gate = asyncio.Semaphore({at_once})\n"
-        "if gate.locked():\n"
-        '    raise HTTPException(503, headers={"Retry-After": "1"})\n'
-        "async with gate:\n"
-        "    ..."
+        "    kept = Kept(await ask(), at_s=time.monotonic())"
     )
     what = (
-        f"What all workers wait for (a database, a service, a file's lock) lets {at_once} at a time through. Neither "
+        f"What all workers wait for (a database, a service, a file's lock) lets {many} at a time through. Neither "
         "workers nor cores change that: let it admit more, ask it less, or ask it for less."
     )
     return Fix(what, code, None)

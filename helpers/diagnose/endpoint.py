@@ -12,6 +12,7 @@ class Function:
 
     name: str
     kind: str
+    arguments: str
     file: str | None
     line: int
 
@@ -36,14 +37,19 @@ class Endpoint:
     def kind(self) -> str:
         return "async def" if self.function is None else self.function.kind
 
+    @property
+    def in_threads(self) -> list[Function]:
+        """What of it runs in the thread pool: itself and its dependencies, where they are `def`."""
+        called = [*self.dependencies, *([] if self.function is None else [self.function])]
+        return [each for each in called if each.kind == "def"]
+
     def head(self, *, kind: str | None = None, method: str = "GET") -> str:
         """The first lines of its code, with another `kind` if given."""
         kind = kind or self.kind
-        if self.framework == "FastAPI":
-            return f'@app.{method.lower()}("{self.path or "/"}")\n{kind} {self.name}(...):'
-        if self.framework == "Starlette":
-            return f"{kind} {self.name}(request):"
-        return f"{kind} {self.name}(scope, receive, send):"
+        if self.function is None:
+            return f"{kind} app(scope, receive, send):"
+        first = f"{kind} {self.name}({self.function.arguments}):"
+        return f'@app.{method.lower()}("{self.path}")\n{first}' if self.framework == "FastAPI" else first
 
 
 def endpoint(told: Mapping[str, Any]) -> Endpoint:

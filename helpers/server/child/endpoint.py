@@ -4,8 +4,10 @@ Told by Starlette's and FastAPI's own objects; of any other app only its kind is
 Standard library only: it runs inside the server's processes.
 """
 
+import ast
 import functools
 import inspect
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,12 +71,22 @@ def _function(call: Any) -> "dict[str, Any]":
     target = code if inspect.isroutine(code) or inspect.isclass(code) else type(code).__call__
     waits = inspect.iscoroutinefunction(target) or inspect.isasyncgenfunction(target)
     try:
-        file, line = inspect.getsourcefile(target), inspect.getsourcelines(target)[1]
+        file, (source, line) = inspect.getsourcefile(target), inspect.getsourcelines(target)
     except (OSError, TypeError):
-        file, line = None, 0
+        file, source, line = None, [], 0
     return {
         "name": getattr(code, "__qualname__", type(code).__name__),
         "kind": "class" if inspect.isclass(code) else "async def" if waits else "def",
+        "arguments": _arguments("".join(source)),
         "file": file,
         "line": line,
     }
+
+
+def _arguments(source: str) -> str:
+    """What stands between the brackets of the `def`, as it was written; dots where that cannot be read."""
+    try:
+        function = ast.parse(textwrap.dedent(source)).body[0]
+    except (SyntaxError, IndexError):
+        return "..."
+    return ast.unparse(function.args) if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)) else "..."
