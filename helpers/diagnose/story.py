@@ -47,7 +47,7 @@ def evidence(case: Case) -> Iterator[Evidence]:
         yield Evidence(
             f"the stacks, read {case.looks.count} times ({case.looks.way})",
             f"{_who(place)} in {place}",
-            "that line holds the event loop" if place.in_loop else "that line is what the threads do, or wait for",
+            _what_it_does(place, probe),
         )
     for trial in case.trials:
         yield _tried(trial)
@@ -71,16 +71,25 @@ def _seen(case: Case, probe: Probe) -> str:
     parts = [f"{short(probe.per_s)} answers/s", f"{probe.mean_ms:.0f} ms each" if probe.mean_ms else ""]
     if probe.cores is not None:
         parts.append(f"{probe.cores:.2f} cores used")
-    if case.held is not None and probe.late_ms is not None:
+    if case.held is not None and probe.late_ms is not None and not _full(probe):
         late = max(probe.late_ms, 1.0)
         parts.append(f"event loop late by {late:.0f} ms" if case.held > HELD else "event loop free when needed")
     parts.append(f"{case.at_once:.3g} requests get on at once")
     return ", ".join(part for part in parts if part)
 
 
+def _what_it_does(place: Place, probe: Probe) -> str:
+    if _full(probe):
+        return "that is where the CPU goes"
+    return "that line holds the event loop" if place.in_loop else "that line is what the threads do, or wait for"
+
+
+def _full(probe: Probe) -> bool:
+    return probe.cores is not None and probe.cores > FULL_CORE
+
+
 def _meaning(case: Case, probe: Probe) -> str:
-    full = probe.cores is not None and probe.cores > FULL_CORE
-    if full:
+    if _full(probe):
         return "the CPU is what they wait for"
     if case.held is not None and case.held > HELD:
         return "the CPU idles, and yet nobody else is served: something waits inside the event loop"
