@@ -159,6 +159,7 @@ def test_stop_ends_a_test_within_a_second_and_then_the_server(page: Page) -> Non
     await_true(lambda: serving() == [], 1)
 
 
+@pytest.mark.full
 @pytest.mark.cells(IMPORT + "Panel(duration=30)")
 def test_a_kernel_restarted_in_mid_test_leaves_no_process(page: Page) -> None:
     button(page, "Load test").click()

@@ -65,6 +65,7 @@ class Enough(Exception):
     """Ends a search from its `on_step`."""
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("undisturbed")
 def test_the_next_step_waits_until_the_server_has_worked_off_the_last(server: Server) -> None:
     seen: list[Step] = []

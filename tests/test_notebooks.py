@@ -79,7 +79,10 @@ def test_every_blank_has_its_solution_right_below(path: Path) -> None:
             assert "answer = " in solution.group(1)
 
 
-@each_notebook
+# 00 is run whole in the browser
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, marks=[pytest.mark.full] * path.stem.startswith("00")) for path in NOTEBOOKS], ids=NAMES
+)
 def test_run_all_passes_at_the_quick_pace_and_leaves_nothing(path: Path, tmp_path: Path) -> None:
     done = execute(path, into=tmp_path, env={"LAB_PACE": "quick"})
     assert done.error == ""

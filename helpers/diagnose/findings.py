@@ -100,14 +100,15 @@ def slow_first(first_ms: float, again_ms: Sequence[float]) -> Finding | None:
 
 
 def drifting(ages: Sequence[Age]) -> Finding | None:
-    if len(ages) < 2:
+    asked = [(age.requests, age.ms) for age in ages if age.ms is not None]
+    if len(asked) < 2:
         return None
-    young, old = ages[0], ages[-1]
-    if old.ms < DRIFT * young.ms or old.ms < young.ms + DRIFT_MS:
+    (_none, young_ms), (requests, old_ms) = asked[0], asked[-1]
+    if old_ms < DRIFT * young_ms or old_ms < young_ms + DRIFT_MS:
         return None
     return Finding(
         "drifting",
-        f"One request alone took {young.ms:.1f} ms at the begin and {old.ms:.1f} ms after {old.requests:,} requests.",
+        f"One request alone took {young_ms:.1f} ms at the begin and {old_ms:.1f} ms after {requests:,} requests.",
         "Something grows with every request: a list or a cache that is walked, a queue that is never emptied.",
     )
 

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from types import TracebackType
 
@@ -29,7 +29,7 @@ from helpers.server.server import Server
 DEFAULT_THREADS = 40  # of anyio's pool, for `def` endpoints and dependencies
 AGE_REQUESTS = 5
 ENOUGH_AGES = 3  # to tell what grows with every request from what grows at the first load
-COMPARED_EACH, COMPARED_MOST = 3, 24  # answers of each of two workers, and requests for them
+COMPARED_EACH, COMPARED_MOST = 2, 16  # answers of each of two workers, and requests for them
 PATIENCE_S = 10.0  # a request that takes longer cannot be loaded within a minute
 LOOK_EVERY_S = 0.02
 ROUNDS = 3  # a load lasts at least as long as so many requests one after the other
@@ -44,11 +44,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Age:
-    """A worker after so many requests: the time of one alone (median), and its memory."""
+    """A worker after so many requests: its memory, and the time of one request alone where that was asked."""
 
     requests: int
-    ms: float
     memory_mb: float | None
+    ms: float | None = None
 
 
 class Prober:
@@ -197,7 +197,7 @@ class Prober:
             if users == workers == 1 and probe.mean_ms and not probe.void:
                 self.request_s = probe.mean_ms / 1e3
             if users > 1 and self._launched == (1, None):
-                self.ages.append(self.age())
+                self.ages.append(self._age())
             if workers == 2 and self.subject.method in SAFE_METHODS:
                 self.told_by = list(self._by_worker())
         return self._probes[key]
@@ -237,20 +237,25 @@ class Prober:
             if len(met) > 1 and min(met.values()) >= COMPARED_EACH:
                 return
 
-    def age(self) -> "Age":
-        """How the worker is at this age: the time of a single request, and its memory."""
-        answers = [self.ask() for _ in range(AGE_REQUESTS if self.request_s < 0.5 else 1)]
-        return Age(self._served(), median(answer.ms for answer in answers), self.memory_mb())
+    def born(self) -> None:
+        """Note how the worker is before any load."""
+        self.ages.append(replace(self._age(), ms=self._alone_ms()))
 
-    def _served(self) -> int:
+    def _age(self) -> Age:
         counts = {} if self._server is None else self._server.counts()
-        return sum(finished for _started, finished in counts.values())
+        return Age(sum(finished for _started, finished in counts.values()), self.memory_mb())
+
+    def _alone_ms(self) -> float:
+        """The time of a request alone: the median of a few."""
+        return median(self.ask().ms for _ in range(AGE_REQUESTS if self.request_s < 0.5 else 1))
 
     def _farewell(self) -> None:
         """What only the first launch can tell, before another takes its place: where its threads stand, how it aged."""
         loads = [probe for probe in self.probes if probe.users > 1 and not probe.void]
         if loads and (loads[-1].at_work or len(self.ages) < ENOUGH_AGES):
             self.read_stacks(loads[-1])
+        if loads and self.ages:
+            self.ages[-1] = replace(self.ages[-1], ms=self._alone_ms())
 
     def read_stacks(self, probe: Probe) -> None:
         """Look where the threads of one worker stand under that load, once; `looks` then has what was seen.
@@ -261,7 +266,7 @@ class Prober:
             self._say("reading the stacks")
             self.look_while(lambda: self._keep_busy(probe.users))
             if not self.outside:
-                self.ages.append(self.age())
+                self.ages.append(self._age())
 
     def look_while(self, during: Callable[[], object]) -> None:
         """Read the stacks again and again meanwhile."""

@@ -94,7 +94,7 @@ class _Diagnosing:
             return self._failing(next(answer for answer in again if not answer.ok))
         self._endpoint = endpoint(api.about())
         api.request_s = median(answer.ms for answer in again) / 1e3
-        api.ages.append(api.age())
+        api.born()
         verdict = decide(api, self._walk)
         if verdict == "failing":
             return self._failing(self._failed_under_load())
