@@ -85,7 +85,7 @@ def spawn(argv: Sequence[str], *, group: bool = False, env: Mapping[str, str] | 
     try:
         environment = {**(os.environ if env is None else env), ENV: f"{reading_end}:{os.getpid()}:{group:d}"}
         if os.name == "posix":
-            popen |= {"pass_fds": (reading_end,), "start_new_session": True}
+            popen |= {"pass_fds": (reading_end, *popen.get("pass_fds", ())), "start_new_session": True}
         process = subprocess.Popen(argv, env=environment, **popen)
     except BaseException:
         writing_end.close()
