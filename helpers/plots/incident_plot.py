@@ -26,7 +26,6 @@ from helpers.plots.picture import (
 WIDTH, LEFT, RIGHT, HEAD, FOOT = 8.0, 0.95, 1.05, 0.72, 0.62  # inches
 PANEL_IN, STRIP_IN, BETWEEN_IN, NAME_IN = 2.3, 0.55, 0.16, 0.24
 ROOM = 1.12  # above the highest of it all
-APART = 0.06  # of the width: names closer than their length and this share two rows
 
 
 class Event(Protocol):
@@ -79,7 +78,7 @@ def incident_plot(course: Course, title: str = "") -> Picture:
     names_in = NAME_IN * (1 + max(rows)) if rows else 0.0
     picture = Picture(WIDTH, HEAD + names_in + PANEL_IN + BETWEEN_IN + STRIP_IN + FOOT)
     picture.headline(title or "What the load got while it happened", course.words)
-    width_in = WIDTH - LEFT - RIGHT
+    width_in = WIDTH - LEFT - _right_in(course)
     axes = picture.axes_at(LEFT, FOOT + STRIP_IN + BETWEEN_IN, width_in, PANEL_IN)
     strip = picture.axes_at(LEFT, FOOT, width_in, STRIP_IN)
     for each in (axes, strip):
@@ -89,6 +88,11 @@ def incident_plot(course: Course, title: str = "") -> Picture:
     _draw_names(axes, course, rows)
     _draw_crew(strip, course)
     return picture.finish(_alt(course), _table(course))
+
+
+def _right_in(course: Course) -> float:
+    """Room for the words beside the line of what comes, where there is one."""
+    return RIGHT if course.offered_per_s is not None else 0.3
 
 
 def _draw_answers(axes: Axes, course: Course) -> None:
@@ -121,7 +125,7 @@ def _bands(axes: Axes, course: Course) -> None:
     for event in course.events:
         end_s = min(event.to_s, course.duration_s)
         axes.axvspan(event.from_s, end_s, facecolor=FAINT, zorder=0)
-        axes.axvline(event.from_s, color=SOFT_INK, linewidth=1.2, zorder=5)
+        axes.axvline(event.from_s, color=SOFT_INK, linewidth=1.2, zorder=3.5)
 
 
 def _rows(course: Course) -> list[int]:
@@ -130,7 +134,7 @@ def _rows(course: Course) -> list[int]:
     ends: list[float] = []  # of the last name in each row, in inches
     rows = []
     for event in course.events:
-        begin = (WIDTH - LEFT - RIGHT) * event.from_s / course.duration_s
+        begin = (WIDTH - LEFT - _right_in(course)) * event.from_s / course.duration_s
         row = next((i for i, end in enumerate(ends) if end < begin), len(ends))
         ends[row : row + 1] = [begin + probe.text_width_in(_name(event), 10.5) + 0.12]
         rows.append(row)
@@ -162,7 +166,8 @@ def _draw_crew(axes: Axes, course: Course) -> None:
         axes.fill_between([since_s, until_s], [number] * 2, step="post", color=PALE, linewidth=0, zorder=2)
         if until_s - since_s > 0.03 * course.duration_s:
             middle = (since_s + until_s) / 2
-            axes.text(middle, number / 2, str(number), ha="center", va="center", weight="bold", size=11, zorder=4)
+            style: dict[str, Any] = {"ha": "center", "va": "center", "weight": "bold", "size": 11, "zorder": 6}
+            axes.text(middle, number / 2, str(number), path_effects=HALO, **style)
 
 
 def _phases(course: Course) -> list[tuple[str, float, float]]:
