@@ -14,9 +14,10 @@ from helpers.errors import LabError
 HANDED_OVER = "LAB_HANDED_OVER"  # how often this start was handed over already: ends a loop
 BASE_PYTHON_GONE = 103  # what the starter of a Windows .venv answers then
 REMOVE = "delete the folder .venv and run the same command again"
-TEST_USAGE = """usage: python3 -m helpers test [--full] [pytest's own arguments]
+TEST_USAGE = """usage: python3 -m helpers test [--full] [--cluster] [pytest's own arguments]
 
 Runs the tests in the project's Python. --full runs everything (long); without it the tests marked `full` stay out.
+--cluster installs requirements-cluster.txt (Ray, large) for the tests that want it; --full does so, too.
 """
 
 
@@ -37,7 +38,7 @@ def main(argv: list[str]) -> int:
 
 
 def run_or_hand_over(argv: list[str]) -> int:
-    group = "test" if argv[:1] == ["test"] else "lab"
+    group = group_of(argv)
     earlier = {"1": 1, "2": 2}.get(os.environ.pop(HANDED_OVER, ""), 0)
     seen = venv.stamp_identity(group)
     broken = ""
@@ -55,6 +56,13 @@ def run_or_hand_over(argv: list[str]) -> int:
     except OSError as error:
         venv.set_up(group, f"its Python does not start: {error.strerror}", venv.stamp_identity(group))
         return hand_over(argv, 2)
+
+
+def group_of(argv: list[str]) -> str:
+    """Which packages the command needs; those of the cluster are large, and wanted by one notebook and its tests."""
+    if argv[:1] == ["test"]:
+        return "all" if {"--full", "--cluster"} & set(argv) else "test"
+    return "cluster" if argv[:1] == ["lab"] and "--cluster" in argv else "lab"
 
 
 def runs_here(group: str, *, first_start: bool) -> bool:
@@ -120,5 +128,5 @@ def run_tests(argv: list[str]) -> int:
     own_choice = any(argument.startswith("-m") for argument in argv)
     choice = [] if "--full" in argv or own_choice else ["-m", "not full"]
     os.chdir(venv.ROOT)
-    code = pytest.main([*choice, *(argument for argument in argv if argument != "--full")])
+    code = pytest.main([*choice, *(argument for argument in argv if argument not in ("--full", "--cluster"))])
     return 1 if code == pytest.ExitCode.NO_TESTS_COLLECTED else int(code)

@@ -56,7 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def lab(context: typer.Context) -> None:
+def lab(
+    context: typer.Context,
+    cluster: Annotated[bool, typer.Option("--cluster", help="Install what notebook 10 wants: Ray, about 0.5 GB.")] = (
+        False  # done by the start-up code
+    ),
+) -> None:
     """Open JupyterLab on the notebooks; --no-browser, --port and others go on to JupyterLab."""
     from helpers.jupyter.start import command, environment
 

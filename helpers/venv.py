@@ -20,7 +20,12 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOCK = ROOT / ".venv.lock"
 UNFINISHED = VENV / "lab-unfinished"  # there while a set-up is at work; found by a later one, it was cut off
-REQUIREMENTS = {"lab": ("requirements.txt",), "test": ("requirements.txt", "tests/requirements.txt")}
+REQUIREMENTS = {
+    "lab": ("requirements.txt",),
+    "test": ("requirements.txt", "tests/requirements.txt"),
+    "cluster": ("requirements.txt", "requirements-cluster.txt"),
+    "all": ("requirements.txt", "tests/requirements.txt", "requirements-cluster.txt"),
+}
 NO_SPACE = 28  # errno.ENOSPC
 PROGRESS = ("Downloading", "Using cached", "Processing", "Installing coll", "Successfully inst", "WARNING: Retrying")
 
@@ -223,15 +228,16 @@ def refuse_without_venv() -> NoReturn:
 
 def install(group: str, lock: IO[bytes]) -> None:
     UNFINISHED.touch()
-    say(f"installing the packages of {' and '.join(REQUIREMENTS[group])} (minutes, the first time)")
+    say(f"installing the packages of {', '.join(REQUIREMENTS[group])} (minutes, the first time)")
     asked = [part for name in REQUIREMENTS[group] for part in ("-r", name)]
     errors = run_pip(["install", "--progress-bar", "off", *asked], lock)
     if errors:
         UNFINISHED.unlink()  # pip undoes what it cannot finish: the next run goes on from here
         raise SetupError(f"pip could not install the packages: {errors[-1]}", pip_hint(errors, asked))
     version = probe_version()
-    for done in REQUIREMENTS if group == "test" else [group]:
-        write_stamp(done, version)
+    for done, names in REQUIREMENTS.items():
+        if set(names) <= set(REQUIREMENTS[group]):
+            write_stamp(done, version)
     UNFINISHED.unlink()
     say("the packages are in place")
 

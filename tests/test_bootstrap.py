@@ -70,7 +70,7 @@ class Project:
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheels")
-    for name, version in (("tiny", "1.0"), ("tiny", "2.0"), ("tinytest", "1.0")):
+    for name, version in (("tiny", "1.0"), ("tiny", "2.0"), ("tinytest", "1.0"), ("tinyray", "1.0")):
         with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
             info = f"{name}-{version}.dist-info"
             wheel.writestr(f"{name}/__init__.py", f"VERSION = {version!r}\n")
@@ -87,7 +87,8 @@ def make_project(root: Path, wheels: Path) -> Project:
         shutil.copy(ROOT / "helpers" / name, root / "helpers" / name)
     (root / "helpers" / "cli.py").write_text(CLI)
     (root / "requirements.txt").write_text("-c requirements.lock\ntiny==1.0\n")
-    (root / "requirements.lock").write_text("tiny==1.0\ntinytest==1.0\n")
+    (root / "requirements.lock").write_text("tiny==1.0\ntinytest==1.0\ntinyray==1.0\n")
+    (root / "requirements-cluster.txt").write_text("-c requirements.lock\ntinyray==1.0\n")
     (root / "tests" / "requirements.txt").write_text("-c ../requirements.lock\ntinytest==1.0\n")
     return Project(root, wheels)
 
@@ -176,6 +177,14 @@ def test_the_packages_of_the_tests_are_installed_when_the_tests_run_and_leave_th
     assert "Successfully installed tinytest-1.0" in first.stderr
     assert first.stdout.startswith("usage: python3 -m helpers test")
     assert fresh.run("test", "--help").stderr == ""
+    assert fresh.run("doctor").stderr == ""
+
+
+def test_the_packages_of_the_cluster_are_installed_when_lab_is_asked_for_them_and_stay(fresh: Project):
+    fresh.run("doctor")
+    assert "Successfully installed tinyray-1.0" in fresh.run("lab", "--cluster").stderr
+    assert fresh.run("lab", "--cluster").stderr == ""
+    assert fresh.run("lab").stderr == "", "without the word nothing is taken away"
     assert fresh.run("doctor").stderr == ""
 
 
@@ -436,7 +445,7 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "tests/requirements.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "tests/requirements.txt", "requirements-cluster.txt"])
 def test_every_direct_package_is_pinned_to_the_locked_version(name: str):
     assert pins(ROOT / name) <= pins(ROOT / "requirements.lock")
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
