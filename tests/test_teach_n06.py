@@ -21,7 +21,7 @@ from helpers.plots.laws_plot import usl_plot
 from helpers.plots.memory_plot import Sums, memory_plot
 from helpers.plots.picture import Picture
 from helpers.server.server import Server
-from helpers.teach import calculator as calculator_module
+from helpers.teach import controls as controls_module
 from helpers.teach.calculator import calculator
 from helpers.teach.container import OURS, container, said_inside, who_says
 from helpers.teach.exercises import check
@@ -555,7 +555,7 @@ def test_the_controls_and_the_code_move_the_same_numbers():
 def test_without_widgets_the_calculator_shows_its_answer_and_the_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(calculator_module, "library", lambda: None)
+    monkeypatch.setattr(controls_module, "library", lambda: None)
     calculator(cores=4, quota=None)._ipython_display_()
     assert "advisor.set(quota=1.5, memory_mib=512)" in capsys.readouterr().out
 

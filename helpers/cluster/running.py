@@ -149,9 +149,7 @@ class Running:
                 ) from None
             if line is None or line["event"] == "over":
                 self.ended = self.ended or (line or {}).get("why", "its process ended")
-                raise start_error(
-                    self.read_log(), app=self.launch.app, app_dir=self.launch.app_dir, event=self.ended
-                )
+                raise start_error(self.read_log(), app=self.launch.app, app_dir=self.launch.app_dir, event=self.ended)
             if line["event"] == "failed":
                 raise self._failure(line["failed"])
             if line["event"] == "done":
