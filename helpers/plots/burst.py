@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from helpers.errors import InputError
-from helpers.plots.picture import HALO, INK, LINE, SOFT_INK, Picture, drawn, plain_ticks, worker_colour
+from helpers.plots.picture import HALO, INK, LINE, SOFT_INK, Picture, drawn, worker_colour
 
 WIDTH, RIGHT, HEAD, FOOT = 8.0, 1.15, 0.8, 0.62  # inches
 BAR_IN, TRY_IN, SERVER_IN = 0.085, 0.23, 0.24
@@ -38,7 +39,7 @@ def burst_plot(title: str, below: str, servers: Sequence[tuple[str, Sequence[Try
     axes.set(xlim=(0, 1.02 * most), ylim=(height_in, 0), yticks=[], xlabel="requests that the worker took")
     axes.grid(visible=False)
     axes.spines["left"].set_visible(False)
-    plain_ticks(axes.xaxis)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.axvline(even, color=INK, linewidth=1.1, linestyle=(0, (3, 3)), zorder=4)
     y = 0.0
     for name, tries in servers:

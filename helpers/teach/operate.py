@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import httpx
+import psutil
 
 from helpers.errors import LabError
 from helpers.load.run import load_test
@@ -49,6 +50,20 @@ def keep_busy(server: Server, for_s: float) -> None:
     threading.Thread(target=_ask, args=(address, for_s + WITHIN_S), daemon=True).start()
 
 
+def stop_worker(server: Server, for_s: float) -> None:
+    """Stop the process of the youngest worker (SIGSTOP) and let it go on after so long; returns at once."""
+    process = psutil.Process(server.worker_pids[-1])
+    process.suspend()
+    timer = threading.Timer(for_s, _go_on, [process])
+    timer.daemon = True
+    timer.start()
+
+
+def _go_on(process: psutil.Process) -> None:
+    with suppress(psutil.NoSuchProcess):  # it was replaced meanwhile
+        process.resume()
+
+
 def _ask(address: str, timeout_s: float) -> None:
     with suppress(httpx.HTTPError):  # its worker may be killed for it
         httpx.get(address, timeout=timeout_s, trust_env=False)
@@ -86,7 +101,7 @@ class Behind:
 
 @dataclass(frozen=True)
 class Burst:
-    """Requests that came at one moment: how many each worker took, how long the slowest was on its way, how many failed."""
+    """Requests that came at one moment: how many each worker took, how long the slowest took, how many failed."""
 
     shares: tuple[int, ...]  # the largest first
     slowest_s: float

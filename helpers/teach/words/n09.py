@@ -57,6 +57,7 @@ LINES = (
 )
 BROKEN = ("reset", "stale_conn")
 MOST_FROM = 0.5  # of those that came: no few any more
+SHOWS_FROM_S = 0.4  # a shorter time says nothing about the answers per second
 ONE_WORKER_S = 0.15  # a moment after the call came back, in which what it broke is noticed
 
 REASONS = {
@@ -140,7 +141,8 @@ def why_lost(incident: Incident) -> str:
     if unread := broken - begun:
         told.append(_unread(incident, unread))
     told += [f"{number} {name}: {REASONS[name]}" for name, number in incident.losses.items() if name not in BROKEN]
-    return f"{incident.lost} of {incident.sent:,} requests sent were lost. {'; '.join(told)}."
+    were = "was" if incident.lost == 1 else "were"
+    return f"{incident.lost} of {incident.sent:,} requests sent {were} lost. {'; '.join(told)}."
 
 
 def _unread(incident: Incident, number: int) -> str:
@@ -161,7 +163,7 @@ def steps_of(grown: Incident) -> list[tuple[int, float]]:
     for event in [*grown.events, None]:
         until_s = grown.result.duration_s if event is None else event.from_s
         workers = [number for at_s, number in grown.crew if at_s < until_s][-1]
-        if until_s > since_s:
+        if until_s > since_s + SHOWS_FROM_S:
             found.append((workers, grown.per_s(since_s, until_s)))
         since_s = until_s if event is None else event.to_s
     return found

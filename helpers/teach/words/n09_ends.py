@@ -153,7 +153,7 @@ def stopped_in_words(stopped: Mapping[str, Together], *, request_s: float) -> An
         rest = len(got) - good - errors
         parts = [f"{good} answered"] * bool(good) + [f"{errors} got an error answer"] * bool(errors)
         parts += [f"{rest} had their connection broken"] * bool(rest)
-        told.append(f"<b>{name}</b>: {', '.join(parts)}")
+        told.append(f"<b>{' '.join(name.split())}</b>: {', '.join(parts)}")
     text = (
         f"{'; '.join(told)}. A request needs {request_s:g} s here: whoever is less patient than that cuts it off. If it"
         " is the server, it still says so (an error answer); if it is whoever stops the server, nobody is left to say"
