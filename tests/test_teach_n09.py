@@ -26,7 +26,7 @@ from helpers.teach.exercises import check
 from helpers.teach.operate import Behind, Burst, burst, runners_here, stop_in_mid_request
 from helpers.teach.outcomes import VOID
 from helpers.teach.together import Answer, Together
-from helpers.teach.words import n09, n09_ends
+from helpers.teach.words import n09, n09_bets, n09_ends
 from helpers.teach.words import n09_deeper as deeper
 from helpers.teach.words.n09 import DOWN, KILL, ROLL, UP
 from helpers.teach.words.n09_recap import recap
@@ -109,7 +109,7 @@ ROLLING = ((0.0, 2), (1.8, 3), (2.0, 2), (2.8, 3), (3.0, 2))
 ROLLED = happened(RESTART, crew=ROLLING, lost={40: RESET})
 FRESH = happened(RESTART, crew=ROLLING, new_connections=True)
 KILLED = happened(
-    Event(KILL, 1.0, 1.0), crew=((0.0, 2), (1.0, 1), (2.2, 2)), lost=dict.fromkeys(range(20, 25), RESET), unfinished=5
+    Event(KILL, 1.0, 1.0), crew=((0.0, 2), (1.01, 1), (2.2, 2)), lost=dict.fromkeys(range(20, 25), RESET), unfinished=5
 )
 LOST = {UP: SCALED, DOWN: SCALED, ROLL: ROLLED, KILL: KILLED}
 VOIDED = happened(*UP_AND_DOWN, RESTART, void=True)
@@ -182,7 +182,7 @@ def test_a_deploy_has_one_order_and_a_hint_for_each_way_to_lose_a_request():
 
 
 def test_every_act_bears_out_one_answer_or_leaves_its_bet_open():
-    assert n09.bets_right(LOST) == {
+    assert n09_bets.right(LOST) == {
         "2 workers become 4": n09.NONE,
         "4 become 2 again": n09.NONE,
         "a rolling restart": n09.FEW,
@@ -190,18 +190,18 @@ def test_every_act_bears_out_one_answer_or_leaves_its_bet_open():
     }
     many = happened(RESTART, crew=((0.0, 2), (1.0, 0), (3.0, 2)), lost=dict.fromkeys(range(20, 60), REFUSED))
     assert n09.answer_of(many, ROLL) == n09.ALL
-    assert "Much was lost by this: a rolling restart" in n09.bets_in_words(LOST | {ROLL: many})
+    assert "Much was lost by this: a rolling restart" in n09_bets.in_words(LOST | {ROLL: many})
     for broken in (VOIDED, REFUSED_ACTS, happened()):
         assert n09.answer_of(broken, ROLL) == VOID
-    assert "pulled the plug" in n09.bets_in_words(LOST | {ROLL: VOIDED})
-    assert "was refused: no signal here" in n09.bets_in_words(LOST | {UP: REFUSED_ACTS})
+    assert "pulled the plug" in n09_bets.in_words(LOST | {ROLL: VOIDED})
+    assert "was refused: no signal here" in n09_bets.in_words(LOST | {UP: REFUSED_ACTS})
 
 
 def test_the_bets_are_told_for_few_and_for_none():
-    told = n09.bets_in_words(LOST)
+    told = n09_bets.in_words(LOST)
     assert "Nothing was lost by 2 workers become 4, 4 become 2 again" in told
     assert "A few were lost by a rolling restart, kill -9 of one worker" in told
-    assert "A few were lost" not in n09.bets_in_words(
+    assert "A few were lost" not in n09_bets.in_words(
         dict.fromkeys(LOST, happened(*UP_AND_DOWN, RESTART, Event(KILL, 5, 5)))
     )
 
@@ -209,8 +209,8 @@ def test_the_bets_are_told_for_few_and_for_none():
 def test_an_answer_is_one_of_those_that_can_be_chosen_and_each_has_its_hint():
     words = [words for words, _ in n09.ANSWERS]
     assert words == [n09.NONE, n09.FEW, n09.ALL]
-    assert [line.kind for line in n09.LINES] == list(n09.ACTS.values())
-    for line in n09.LINES:
+    assert [line.kind for line in n09_bets.LINES] == list(n09.ACTS.values())
+    for line in n09_bets.LINES:
         assert len(line.asks) == len(words)
         assert all(ask == "" or ask.endswith("?") for ask in line.asks)
 
@@ -308,7 +308,7 @@ def test_a_killed_worker_is_told_with_what_it_had_and_when_it_was_back():
     told = str(n09_ends.killed_in_words(KILLED))
     assert "It was replaced 1.2 s later" in told
     assert "24 requests came until then" in told
-    for_good = happened(Event(KILL, 1.0, 1.0), crew=((0.0, 2), (1.0, 1)))
+    for_good = happened(Event(KILL, 1.0, 1.0), crew=((0.0, 2), (1.01, 1)))
     assert "not replaced before the load ended" in str(n09_ends.killed_in_words(for_good))
     assert "pulled the plug" in str(n09_ends.killed_in_words(VOIDED))
 
@@ -374,9 +374,13 @@ def test_recycled_workers_are_missed_for_as_long_as_the_strip_says():
     assert deeper.alone_s(together_gone) == (pytest.approx(2.5), pytest.approx(1.5))
     apart = happened(crew=((0.0, 2), (1.0, 1), (2.0, 2), (5.5, 1)))
     assert deeper.alone_s(apart) == (pytest.approx(1.5), 0.0)
-    told = str(deeper.recycled_in_words({"no jitter": together_gone, "with jitter": apart}))
-    assert "no jitter: a worker was missing for 2.5 s, nobody served for 1.5 s" in told
+    recycled = {"as it is": together_gone, "with jitter": apart, "health check of 1 s": happened()}
+    told = str(deeper.recycled_in_words(recycled))
+    assert "as it is: a worker was missing for 2.5 s, nobody served for 1.5 s" in told
     assert "with jitter: a worker was missing for 1.5 s, somebody served all the time" in told
+    assert "With 1 s nobody served for 0.0 s" in told
+    quickly = dict.fromkeys(recycled, apart)
+    assert "why so long" not in str(deeper.recycled_in_words(quickly))
     assert "pulled the plug" in str(deeper.recycled_in_words({"no jitter": VOIDED}))
     assert "quick pace" in str(deeper.recycled_in_words({}))
 
@@ -427,6 +431,11 @@ def test_the_table_of_servers_holds_what_was_measured_and_says_what_was_not():
     assert rows["granian"][:3] == ["no signal here", "none", "not measured"]
     assert rows["gunicorn"][:3] == ["void"] * 3
     assert rows["nginx least_conn"] == [*["not measured"] * 5, "10 of 20"]
+    ended = happened(Event(KILL, 1.0, 1.0), crew=((0.0, 2), (1.01, 1), (1.3, 0)))
+    alone = happened(Event(KILL, 1.0, 1.0), crew=((0.0, 2), (1.01, 1)))
+    both = {"granian": {KILL: ended}, "gunicorn": {KILL: alone}}
+    assert "never: the whole server ended" in servers_table(both, {}, {}, {}).text
+    assert "not before the load ended" in servers_table(both, {}, {}, {}).text
     assert rows["hypercorn"][0] == "it is not installed"
 
 
@@ -440,11 +449,11 @@ def test_the_strings_of_the_notebook_are_those_that_the_words_know():
 
 
 def test_bets_and_what_came_stand_side_by_side(monkeypatch: pytest.MonkeyPatch):
-    picture = n09.bets_picture(LOST | {UP: VOIDED}, {"a rolling restart": 2.0, "2 workers become 4": 0.0})
+    picture = n09_bets.picture(LOST | {UP: VOIDED}, {"a rolling restart": 2.0, "2 workers become 4": 0.0})
     assert f"a rolling restart: a few: what one worker had (1 of 43), your bet: {n09.ALL}" in picture.alt
     assert f"2 workers become 4: {VOID}, your bet: none" in picture.alt
     assert list(picture.table["number"]) == [VOID, "0 of 23", "1 of 43", "5 of 24"]
-    assert label_faults({"it": picture, "no bets": n09.bets_picture(LOST, {})}, monkeypatch) == []
+    assert label_faults({"it": picture, "no bets": n09_bets.picture(LOST, {})}, monkeypatch) == []
     with pytest.raises(InputError, match="nothing to compare"):
         scoreboard_plot("it", [], [Score("a", 0, "1")])
 

@@ -21,7 +21,8 @@ BLOCK, STOP = "a request that blocks", "SIGSTOP"
 TITLE = "What the picture shows"
 UNEVEN_FROM = 0.65  # of a burst, at one of two workers
 EVEN_UP_TO = 0.55
-SLOWER_FROM = 1.25  # than an even share would be
+SLOWER_FROM = 1.25  # a longer time than another one
+A_START_S = 1.0
 
 
 def shown_or_left_out(incident: Incident | None, title: str) -> Any:
@@ -128,26 +129,32 @@ def alone_s(incident: Incident) -> tuple[float, float]:
 
 
 def recycled_in_words(recycled: Mapping[str, Incident]) -> Any:
-    """Folded: how long the service was short of workers, with and without jitter."""
+    """Folded: how long the service was short of workers; the last one is that whose parent waits a second at most."""
     if not recycled:
         return html(folded(TITLE, LEFT_OUT))
     if void := void_of(*recycled.values()):
         return html(folded(TITLE, void))
-    told = []
+    told, gaps = [], []
     for name, each in recycled.items():
         fewer, nobody = alone_s(each)
+        gaps.append(nobody)
         gone = f"nobody served for {nobody:.1f} s" if nobody else "somebody served all the time"
         told.append(
             f"<b>{escape(name)}</b>: a worker was missing for {fewer:.1f} s, {gone}; slowest request"
             f" {shown(each.result.max_ms)}, {lost_in_words(each.lost)}."
         )
-    text = (
-        "<br>".join(told)
-        + "<br>A worker that has had its share of requests ends, and only then the parent sees that one"
-        " is missing, twice a second, and a new one imports the app. Two that share the requests evenly end together."
-        " So spread their ends (jitter), and have more workers than you need. (The limit here is tiny, to be seen at"
-        " all.)"
+    text = "<br>".join(told) + (
+        "<br>A worker that has had its share of requests ends, only then the parent sees that one is missing, and the"
+        " new one has to import the app. Two that share the requests evenly end together. So spread their ends, and"
+        " have more workers than you need. (The limit here is tiny, to be seen at all.)"
     )
+    if max(gaps[:-1]) > SLOWER_FROM * gaps[-1] + A_START_S:
+        text += (
+            " And why so long? The parent asks its workers one after the other whether they live, and waits for the"
+            " answer of one that is just ending, and cannot give it any more: up to"
+            f" <code>timeout_worker_healthcheck</code>, 5 s by default. Until then it replaces nobody. With 1 s"
+            f" nobody served for {gaps[-1]:.1f} s."
+        )
     return html(folded(TITLE, text))
 
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from helpers.incident.result import Incident
-from helpers.plots.picture import short
+from helpers.plots.picture import count, short
 from helpers.teach.outcomes import NO_GAIN_BELOW, VOID
 from helpers.teach.together import Together
 from helpers.teach.widgets import html
-from helpers.teach.words.n09 import ACTS, DOWN, KILL, ROLL, UP, done, kept_gain, lost_because, settled_s, steps_of
+from helpers.teach.words.n09 import ACTS, DOWN, KILL, ROLL, UP, back_after_s, done, kept_gain, lost_because, steps_of
 from helpers.teach.words.n09_ends import answered
 
 
@@ -60,11 +60,11 @@ def _of_restarts(restarts: Mapping[str, Incident]) -> str:
 
 
 def _of_the_killed(killed: Incident) -> str:
-    event = done(killed, KILL)
-    if event is None:
+    if done(killed, KILL) is None:
         return f"A killed worker: {VOID}."
-    after_s = settled_s(killed, event) - event.from_s
-    return f"A killed worker was replaced within {after_s:.1f} s, and took {killed.lost} requests with it."
+    after_s = back_after_s(killed, KILL)
+    back = "was not replaced in time" if after_s is None else f"was replaced within {after_s:.1f} s"
+    return f"A killed worker {back}, and took {count(killed.lost, 'request')} with it."
 
 
 def _of_the_stopped(stopped: Mapping[str, Together]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from helpers.incident.result import Incident
 from helpers.teach.operate import Burst
 from helpers.teach.widgets import html
-from helpers.teach.words.n09 import DOWN, KILL, ROLL, UP, lost_because, settled_s
+from helpers.teach.words.n09 import DOWN, KILL, ROLL, UP, back_after_s, lost_because
 from helpers.teach.words.n09_deeper import BLOCK, STOP, missing_s
 
 NOT_MEASURED = "not measured"
@@ -74,9 +74,10 @@ def _killed(trial: Incident | None) -> str:
     if why := _act(trial, KILL):
         return why
     assert trial is not None
-    event = trial.event(KILL)
-    after_s = settled_s(trial, event) - event.from_s
-    return f"after {after_s:.1f} s"
+    after_s = back_after_s(trial, KILL)
+    if after_s is not None:
+        return f"after {after_s:.1f} s"
+    return "never: the whole server ended" if not trial.crew[-1][1] else "not before the load ended"
 
 
 def _noticed(hang: Incident | None, act: str) -> str:
