@@ -6,16 +6,27 @@ from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter_ns as clock_ns
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from helpers.errors import InputError, LabError, StateError
 from helpers.incident.result import Course, Event, Incident, slices
 from helpers.load.plan import Seconds, seconds
 from helpers.load.run import Cancelled, Progress, load_test
-from helpers.server.server import Server
 
 LOOK_S = 0.01
 TOO_LATE = "the load was over before its turn came"
+
+
+class Served(Protocol):
+    """What is loaded and looked at: a Server, or several behind one address."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def worker_pids(self) -> list[int]: ...
+
+    def counts(self) -> dict[int, tuple[int, int]]: ...
 
 
 @dataclass(frozen=True)
@@ -28,7 +39,7 @@ class At:
 
 
 def incident(
-    server: Server,
+    server: Served,
     path: str,
     acts: Sequence[At],
     *,
@@ -70,7 +81,7 @@ def incident(
 class Crew:
     """Looks a hundred times a second how many workers serve, and what they have begun and finished."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Served) -> None:
         self._server = server
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="lab-crew")

@@ -167,7 +167,7 @@ def _draw_crew(axes: Axes, course: Course) -> None:
         if until_s - since_s > 0.03 * course.duration_s:
             middle = (since_s + until_s) / 2
             style: dict[str, Any] = {"ha": "center", "va": "center", "weight": "bold", "size": 11, "zorder": 6}
-            axes.text(middle, number / 2, str(number), path_effects=HALO, **style)
+            axes.text(middle, max(number, 0.5 * most) / 2, str(number), path_effects=HALO, **style)
 
 
 def _phases(course: Course) -> list[tuple[str, float, float]]:

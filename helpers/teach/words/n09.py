@@ -1,20 +1,15 @@
 """Notebook 09: its sentences and pictures, chosen by the numbers."""
 
-from collections.abc import Mapping
 from html import escape
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from helpers.incident.result import Event, Incident
 from helpers.plots.picture import count, short
 from helpers.teach.outcomes import NO_GAIN_BELOW, VOID
-from helpers.teach.predict_table import Line
 from helpers.teach.widgets import folded, html
-
-if TYPE_CHECKING:
-    from helpers.plots.picture import Picture
 
 # What the acts are called in the pictures, and in the table of bets.
 UP, DOWN, ROLL, KILL = "scale(4)", "scale(2)", "restart_workers()", "kill -9"
@@ -26,37 +21,9 @@ ACTS = {
 }
 NONE, FEW, ALL = "none", "a few: what one worker had", "all that come until it is done"
 ANSWERS = ((NONE, 0.0), (FEW, 1.0), (ALL, 2.0))
-LINES = (
-    Line(
-        ACTS[UP], ("", "Which of the running workers has to end for it?", "Who served until the new ones were there?")
-    ),
-    Line(
-        ACTS[DOWN],
-        (
-            "A connection belongs to one worker. What if a request lies in it while that worker packs up?",
-            "What does a worker do with what it has in hand before it goes?",
-            "How many workers were left, and was that too few?",
-        ),
-    ),
-    Line(
-        ACTS[ROLL],
-        (
-            "A connection belongs to one worker. What if a request lies in it while that worker packs up?",
-            "What does a worker do with what it has in hand before it goes?",
-            "In the strip of workers: what was the least number that served?",
-        ),
-    ),
-    Line(
-        ACTS[KILL],
-        (
-            "What became of the request that it was working on?",
-            "Was there one in its hands in that moment?",
-            "Who decides which worker gets a request (03)? Does a dead one get any?",
-        ),
-    ),
-)
 BROKEN = ("reset", "stale_conn")
 MOST_FROM = 0.5  # of those that came: no few any more
+SHOWS_FROM_S = 0.4  # a shorter time says nothing about the answers per second
 ONE_WORKER_S = 0.15  # a moment after the call came back, in which what it broke is noticed
 
 REASONS = {
@@ -118,6 +85,18 @@ def settled_s(incident: Incident, event: Event) -> float:
     return max([event.to_s + ONE_WORKER_S, *own])
 
 
+def back_after_s(incident: Incident, name: str) -> float | None:
+    """How long after an act as many workers served again as before it; None where that did not come."""
+    event = done(incident, name)
+    if event is None:
+        return None
+    before = [number for at_s, number in incident.crew if at_s <= event.from_s][-1]
+    fewer = next((at_s for at_s, number in incident.crew if at_s > event.from_s and number < before), None)
+    if fewer is None:
+        return None
+    return next((at_s - event.from_s for at_s, number in incident.crew if at_s > fewer and number >= before), None)
+
+
 def answer_of(incident: Incident, name: str) -> str:
     """Which of the coarse answers an act bears out."""
     if done(incident, name) is None:
@@ -140,7 +119,8 @@ def why_lost(incident: Incident) -> str:
     if unread := broken - begun:
         told.append(_unread(incident, unread))
     told += [f"{number} {name}: {REASONS[name]}" for name, number in incident.losses.items() if name not in BROKEN]
-    return f"{incident.lost} of {incident.sent:,} requests sent were lost. {'; '.join(told)}."
+    were = "was" if incident.lost == 1 else "were"
+    return f"{incident.lost} of {incident.sent:,} requests sent {were} lost. {'; '.join(told)}."
 
 
 def _unread(incident: Incident, number: int) -> str:
@@ -161,7 +141,7 @@ def steps_of(grown: Incident) -> list[tuple[int, float]]:
     for event in [*grown.events, None]:
         until_s = grown.result.duration_s if event is None else event.from_s
         workers = [number for at_s, number in grown.crew if at_s < until_s][-1]
-        if until_s > since_s:
+        if until_s > since_s + SHOWS_FROM_S:
             found.append((workers, grown.per_s(since_s, until_s)))
         since_s = until_s if event is None else event.to_s
     return found
@@ -268,49 +248,3 @@ def answers_of_newcomers(incident: Incident, from_s: float, to_s: float) -> tupl
     pids = [result.worker_pids.get(int(index), 0) for index in result.records["worker"][inside]]
     old = sum(pid in first for pid in pids)
     return old, len(pids) - old
-
-
-# -------------------------------------------------------------------------------------------------------- the bets
-
-
-def bets_right(lost: Mapping[str, Incident]) -> dict[str, str]:
-    """For each of the acts (by the name of its event) the answer that it bears out."""
-    return {words: answer_of(lost[name], name) for name, words in ACTS.items()}
-
-
-def bets_picture(lost: Mapping[str, Incident], bets: Mapping[str, float]) -> "Picture":
-    """What was measured of each act, and what was predicted."""
-    from helpers.plots.scoreboard import Score, scoreboard_plot
-
-    answers = [words for words, _ in ANSWERS]
-    scores = []
-    for name, words in ACTS.items():
-        found, (gone, came) = answer_of(lost[name], name), lost_because(lost[name], name)
-        column = answers.index(found) if found in answers else None
-        said = found if column is None else f"{gone} of {came}"
-        bet = bets.get(words)
-        scores.append(Score(words, column, said, None if bet is None else int(bet)))
-    columns = ["none", "a few: what\none worker had", "all that come\nuntil it is done"]
-    return scoreboard_plot("Lost, of the requests that came while it was done", columns, scores)
-
-
-def bets_in_words(lost: Mapping[str, Incident]) -> str:
-    """What the four acts have in common."""
-    found = bets_right(lost)
-    if VOID in found.values():
-        return next(filter(None, (void_of(each) for each in lost.values())), f"Some of it {VOID}.")
-    if ALL in found.values():
-        names = ", ".join(words for words, answer in found.items() if answer == ALL)
-        return f"Much was lost by this: {names}. Were there workers left that served? Look at the strip of workers."
-    none = [words for words, answer in found.items() if answer == NONE]
-    few = [words for words, answer in found.items() if answer == FEW]
-    text = "In none of the four was the service gone: some worker was at the door all the time. "
-    if none:
-        text += f"Nothing was lost by {', '.join(none)}. "
-    if few:
-        text += (
-            f"A few were lost by {', '.join(few)}: what a worker that went had in its hands, or in its open"
-            " connections. How many that is does not depend on how long the act takes, but on how much one worker"
-            " holds."
-        )
-    return text

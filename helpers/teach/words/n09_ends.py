@@ -12,7 +12,7 @@ from helpers.plots.picture import count
 from helpers.teach.outcomes import VOID
 from helpers.teach.together import Together
 from helpers.teach.widgets import folded, html
-from helpers.teach.words.n09 import KILL, ROLL, done, lost_because, lost_in_words, void_of, why_lost
+from helpers.teach.words.n09 import KILL, ROLL, back_after_s, done, lost_because, lost_in_words, void_of, why_lost
 
 if TYPE_CHECKING:
     from helpers.plots.picture import Picture
@@ -97,18 +97,15 @@ def restarts_in_words(restarts: Mapping[str, Incident]) -> Any:
 def killed_in_words(killed: Incident) -> Any:
     """Folded: what a killed worker took with it, and how long it was missed."""
     title = "What was lost, and why"
-    event = done(killed, KILL)
-    if event is None:
+    if done(killed, KILL) is None:
         return html(folded(title, void_of(killed) or f"This {VOID}."))
-    before = killed.crew[0][1]
-    missed = [(at_s, number) for at_s, number in killed.crew if at_s >= event.from_s]
-    back_s = next((at_s for at_s, number in missed if number >= before), None)
+    back_s = back_after_s(killed, KILL)
     text = why_lost(killed)
     if back_s is None:
         text += " It was not replaced before the load ended."
     else:
         text += (
-            f" It was replaced {back_s - event.from_s:.1f} s later: the parent looks twice a second, and the new one"
+            f" It was replaced {back_s:.1f} s later: the parent looks twice a second, and the new one"
             " has to import the app."
         )
     _, came = lost_because(killed, KILL)
@@ -153,7 +150,7 @@ def stopped_in_words(stopped: Mapping[str, Together], *, request_s: float) -> An
         rest = len(got) - good - errors
         parts = [f"{good} answered"] * bool(good) + [f"{errors} got an error answer"] * bool(errors)
         parts += [f"{rest} had their connection broken"] * bool(rest)
-        told.append(f"<b>{name}</b>: {', '.join(parts)}")
+        told.append(f"<b>{' '.join(name.split())}</b>: {', '.join(parts)}")
     text = (
         f"{'; '.join(told)}. A request needs {request_s:g} s here: whoever is less patient than that cuts it off. If it"
         " is the server, it still says so (an error answer); if it is whoever stops the server, nobody is left to say"
