@@ -29,7 +29,7 @@ HOST = "127.0.0.1"
 GONE_WITHIN_S = 5.0
 SHORT = Path("/tmp")  # TMPDIR may be long, and the path of a socket has 107 bytes at most
 BACKLOG = 2048
-# Ray asks a node that says nothing 5 times, 3 s apart, before it is taken for dead; one beside us need not be waited for
+# Ray waits 15 s for a node that says nothing; for one on this machine it need not
 RAY_ENV = {
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "500",
@@ -195,7 +195,7 @@ class Running:
 
 
 def _short_path(folder: Path, launch: str) -> Path:
-    """A short name for the place where Ray keeps its sockets and logs, in the launch's folder; old names are removed."""
+    """A short name for where Ray keeps its sockets and logs, in the launch's folder; old names are removed."""
     for old in SHORT.glob("lab-ray-*"):
         if old.is_symlink() and not old.exists():  # its folder has gone with a launch whose owner was killed
             with suppress(OSError):  # somebody else's

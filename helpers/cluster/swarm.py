@@ -48,6 +48,11 @@ class Swarm:
         )
 
 
+def installed() -> bool:
+    """Whether Locust is there; it is not imported, since that changes the process that does it."""
+    return find_spec("locust") is not None
+
+
 def swarm(plan: Plan, *, workers: int = 2) -> Swarm:
     """Have Locust send the plan from `workers` processes; nothing of it runs on afterwards.
 
@@ -55,7 +60,7 @@ def swarm(plan: Plan, *, workers: int = 2) -> Swarm:
     """
     if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= WORKERS_MOST:
         raise InputError(f"workers={workers!r} cannot be had", f"give a whole number from 1 to {WORKERS_MOST}")
-    if find_spec("locust") is None:
+    if not installed():
         raise StateError("Locust is not installed", f"install it with `{INSTALL}`")
     port = any_free(HOST)
     master = ["--headless", "--master", f"--expect-workers={workers}", f"--master-bind-host={HOST}"]

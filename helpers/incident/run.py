@@ -87,9 +87,8 @@ class Crew:
         self._thread = threading.Thread(target=self._run, daemon=True, name="lab-crew")
         self._changes: list[tuple[int, int]] = []  # (ns, workers that serve)
         self._counts: dict[int, tuple[int, int]] = {}
-        self._before: dict[int, tuple[int, int]] = {}
         self._look()
-        self._before = dict(self._counts)
+        self._gone_before = self._counts.keys() - set(self._serving)
 
     def since(self, t0_ns: int) -> tuple[tuple[float, int], ...]:
         """The changes, in s after a moment; the first says how many there were at that moment."""
@@ -98,8 +97,8 @@ class Crew:
         return ((0.0, before[-1] if before else 0), *later)
 
     def unfinished(self) -> int:
-        """Requests begun and never finished by workers that are gone."""
-        left = [pid for pid in self._counts if pid not in self._serving]
+        """Requests begun and never finished by workers that have gone meanwhile."""
+        left = self._counts.keys() - set(self._serving) - self._gone_before
         return sum(max(0, self._counts[pid][0] - self._counts[pid][1]) for pid in left)
 
     def __enter__(self) -> "Crew":

@@ -13,6 +13,7 @@ from dataclasses import replace
 from html import escape
 from typing import Any
 
+from helpers.cluster.cluster import Cluster
 from helpers.errors import LabError, StateError
 from helpers.incident.result import Course, Event
 from helpers.incident.run import incident
@@ -35,13 +36,24 @@ class Desk:
     """A server under an open load of `rate` requests per second on `path`, for a minute at most.
 
     Nothing runs before `start()`; `stop()`, a run of its cell, `finish()` and the end of the kernel end it. `load` goes
-    to load_test.
+    to load_test. `server` is what is loaded, by default a Server with so many workers; a Cluster has replicas. `most`
+    is the end of the slider.
     """
 
-    def __init__(self, path: str, *, rate: float, workers: int = 2, duration: float = LONGEST_S, **load: Any) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        rate: float,
+        workers: int = 2,
+        duration: float = LONGEST_S,
+        server: Server | Cluster | None = None,
+        most: int = MOST,
+        **load: Any,
+    ) -> None:
         self._path, self._duration, self._load = path, duration, {"rate": rate, "warmup": 0, "progress": False, **load}
-        self.server = Server(workers=workers)
-        self.wanted = workers
+        self.server = Server(workers=workers) if server is None else server
+        self.wanted, self.most = workers, most
         self.course: Course | None = None
         self.problem: LabError | None = None
         self._first = self._asked = workers  # at the start; in the last call of Server.scale
@@ -125,7 +137,8 @@ class Desk:
             return "○ nothing runs" + ("" if self.course is None else "; the picture shows the last load")
         if self.course is None:
             return "◐ the server starts"
-        pending = f" · {self.wanted} are wanted: one signal at a time" if self.serving != self.wanted else ""
+        how = "one signal at a time" if isinstance(self.server, Server) else "Ray starts or ends them"
+        pending = f" · {self.wanted} are wanted: {how}" if self.serving != self.wanted else ""
         return f"● {self.serving} worker{'' if self.serving == 1 else 's'} serve{pending}"
 
     def __repr__(self) -> str:
@@ -144,18 +157,22 @@ class Desk:
     # --------------------------------------------------------------------------------------------------- plumbing
 
     def _run(self) -> None:
-        """The load's thread: from the start of the server to its end."""
+        """The load's thread: from the start of the server to its end. One that had been started before goes on."""
+        ours = self.server.state in ("stopped", "died")
         try:
-            with self.server:
-                try:
-                    incident(
-                        self.server, self._path, [], duration=self._duration, on_look=self._look,
-                        cancel=self._cancel, **self._load,
-                    )  # fmt: skip
-                except Cancelled:
-                    pass
-                finally:
+            try:
+                self.server.start()
+                incident(
+                    self.server, self._path, [], duration=self._duration, on_look=self._look,
+                    cancel=self._cancel, **self._load,
+                )  # fmt: skip
+            except Cancelled:
+                pass
+            finally:
+                if ours and isinstance(self.server, Server):
                     self.server.stop(grace_s=GRACE_S)
+                elif ours:
+                    self.server.stop()
         except LabError as error:
             self.problem = error
         finally:
@@ -210,7 +227,7 @@ class _View:
         self._start = widgets.Button(description="Start the load", button_style="primary")
         self._stop = widgets.Button(description="Stop")
         self._workers = widgets.IntSlider(
-            desk.wanted, min=1, max=MOST, description="workers", continuous_update=False, disabled=True
+            desk.wanted, min=1, max=desk.most, description="workers", continuous_update=False, disabled=True
         )
         self._state, self._picture = widgets.HTML(), widgets.HTML()
         code = widgets.HTML(f"<small>by code: <code>{escape(BY_CODE)}</code></small>")

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
 from types import TracebackType
+from typing import Protocol
 
 import httpx
 
@@ -29,7 +30,14 @@ LOOK_EVERY_S = 0.02
 ASK_TIMEOUT_S = 10.0
 
 
-def measure(server: Server, *paths: str, users: int = 16, duration: float) -> dict[str, LoadResult]:
+class Addressed(Protocol):
+    """What has an address: a Server, a Cluster, a proxy."""
+
+    @property
+    def url(self) -> str: ...
+
+
+def measure(server: Addressed, *paths: str, users: int = 16, duration: float) -> dict[str, LoadResult]:
     """One load test for each path, one after the other on the same launch; a void one is taken again, at most twice."""
     found, warmup_s = {}, min(WARMUP_MOST_S, duration / 2)
     for path in progress_bar(paths, "endpoints", shown=len(paths) > 3):

@@ -30,8 +30,8 @@ class Capacity:
     def __str__(self) -> str:
         spare = f" + {self.spare} spare" if self.spare else ""
         return (
-            f"{self.mean_per_s:,.3g} requests/s on average, {self.peak_per_s:,.3g} at the peak: {self.cores:,.3g} cores,"
-            f" {self.machines:,} machine{'' if self.machines == 1 else 's'}{spare}"
+            f"{self.mean_per_s:,.3g} requests/s on average, {self.peak_per_s:,.3g} at the peak:"
+            f" {self.cores:,.3g} cores, {self.machines:,} machine{'' if self.machines == 1 else 's'}{spare}"
         )
 
 
@@ -47,9 +47,9 @@ def capacity(
     """Machines of `cores` cores for `per_day` requests of `cpu_ms` of CPU each.
 
     The busiest second has `peak` times the average's requests. No core is to be busy for more than `busy_most` of the
-    time (queues grow as 1 / (1 - busy)), also when `spare` machines are missing. It assumes that requests are alike, the
-    load is spread evenly, and what stands behind the service (a database, a lock) is not full before it is: the number
-    is one to start measuring from. Raises InputError for values that make no sense.
+    time (queues grow as 1 / (1 - busy)), also when `spare` machines are missing. It assumes that requests are alike,
+    that the load is spread evenly, and that what stands behind the service (a database, a lock) is not full before it
+    is: the number is one to start measuring from. Raises InputError for values that make no sense.
     """
     mean_per_s = above_zero("per_day", per_day) / DAY_S
     peak_per_s = at_least_one("peak", peak) * mean_per_s

@@ -77,6 +77,8 @@ class Driver:
 
         def build() -> Any:  # goes to the replicas by value
             spec = importlib.util.spec_from_file_location("_lab_launch", f"{settings['server_child']}/launch.py")
+            assert spec is not None
+            assert spec.loader is not None
             launch = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(launch)
             return launch.load_privately(Path(settings["replica"])).build(settings, launch)

@@ -99,7 +99,8 @@ class Launcher:
 
     def _head_options(self) -> "list[str]":
         return [
-            f"--temp-dir={self._settings['ray_folder']}", "--include-dashboard=false", "--no-monitor", "--disable-usage-stats",
+            f"--temp-dir={self._settings['ray_folder']}", "--include-dashboard=false", "--no-monitor",
+            "--disable-usage-stats",
             f"--ray-client-server-port={_free_ports(1)[0]}",
         ]  # fmt: skip
 
@@ -119,10 +120,12 @@ class Launcher:
 
     def _ask_driver(self, **asked: Any) -> "dict[str, Any]":
         assert self._driver is not None
-        process = self._driver.process
-        process.stdin.write(json.dumps(asked) + "\n")
-        process.stdin.flush()
-        line = process.stdout.readline()
+        stdin, stdout = self._driver.process.stdin, self._driver.process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        stdin.write(json.dumps(asked) + "\n")
+        stdin.flush()
+        line = stdout.readline()
         if not line:
             raise OSError("the process that talks to Ray has ended")
         answer: dict[str, Any] = json.loads(line)
