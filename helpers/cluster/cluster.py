@@ -54,9 +54,9 @@ class Cluster:
         self._cpus_per_node = _count("cpus_per_node", cpus_per_node, CPUS_MOST)
         self._lock = threading.RLock()
         self._running: Running | None = None
-        self._alive = 0
+        self._alive, self._cpus_each = self._nodes, self._cpus_per_node
         self._last_log = ""
-        self.replicas = self._fitting(replicas, self._nodes)
+        self.replicas = self._fitting(replicas)
         self.notice = ""
 
     # ------------------------------------------------------------------------------------------------- life cycle
@@ -71,15 +71,18 @@ class Cluster:
                 return self
             self.stop()
             found = require(self._nodes, self.replicas)
-            self._alive, cpus = self._nodes, self._cpus_per_node
-            self.notice = ""
+            self._alive, self._cpus_each, self.notice = self._nodes, self._cpus_per_node, ""
             if self._nodes > found.nodes_most:
-                self._alive, cpus = 1, self._nodes * self._cpus_per_node
-                self.notice = f"one node with {cpus} CPUs: this user may not have a network of its own here"
+                self._alive, self._cpus_each = 1, self._nodes * self._cpus_per_node
+                self.notice = f"one node with {self._cpus_each} CPUs: this user may not have a network of its own here"
             with ports.reserved(HOST, self._wanted.port or None) as port:
                 launch = replace(self._wanted, port=port)
                 self._running = Running(
-                    launch, nodes=self._alive, cpus_per_node=cpus, replicas=self.replicas, apart=found.apart
+                    launch,
+                    nodes=self._alive,
+                    cpus_per_node=self._cpus_each,
+                    replicas=self.replicas,
+                    apart=found.apart,
                 )
             try:
                 self._running.await_answer(self._wanted.start_timeout_s, on_stage)
@@ -92,6 +95,7 @@ class Cluster:
     def stop(self) -> None:
         """End it, at once. Twice does no harm."""
         with self._lock:
+            self._alive, self._cpus_each = self._nodes, self._cpus_per_node
             if self._running is not None:
                 self._last_log = self._running.read_log()
                 self._running.end()
@@ -111,7 +115,7 @@ class Cluster:
         """Run so many replicas, while it serves; returns when they do. Raises InputError, StateError."""
         with self._lock:
             running = self._require_running()
-            self.replicas = self._fitting(replicas, self.nodes)
+            self.replicas = self._fitting(replicas)
             running.ask("deploy", within_s=SCALE_WITHIN_S, replicas=replicas)
             self._await_replicas(SCALE_WITHIN_S)
             return self
@@ -120,7 +124,7 @@ class Cluster:
         """Let Ray choose the number of replicas, so that each has about `in_hand` requests at a time."""
         with self._lock:
             running = self._require_running()
-            self._fitting(most, self.nodes)
+            self._fitting(most)
             self.replicas = checked_workers(least)
             running.ask("autoscale", within_s=SCALE_WITHIN_S, least=least, most=most, in_hand=in_hand)
             return self
@@ -181,7 +185,7 @@ class Cluster:
     @property
     def nodes(self) -> int:
         """How many nodes there are, or will be."""
-        return self._nodes if self._running is None else self._alive
+        return self._alive
 
     @property
     def worker_pids(self) -> list[int]:
@@ -237,9 +241,9 @@ class Cluster:
                 )
             time.sleep(LOOK_EVERY_S)
 
-    def _fitting(self, replicas: int, nodes: int) -> int:
+    def _fitting(self, replicas: int) -> int:
         """The number of replicas, if there is a CPU for each. Raises InputError."""
-        replicas, room = checked_workers(replicas), nodes * self._cpus_per_node
+        replicas, room = checked_workers(replicas), self._alive * self._cpus_each
         if replicas > room:
             raise InputError(
                 f"replicas={replicas} do not fit: Ray reserves a CPU for each, and there are {room}",

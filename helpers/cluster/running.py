@@ -47,6 +47,7 @@ class Running:
         self.launch = launch
         self.apart = apart
         self.ended = ""  # why it ended by itself
+        self._asked = 0  # the number of the last thing asked; the start has 0
         self.id = secrets.token_hex(4)
         self.url = f"http://{HOST}:{launch.port}"
         self.folder = registry.make_launch_folder(self.id)
@@ -150,6 +151,8 @@ class Running:
             if line is None or line["event"] == "over":
                 self.ended = self.ended or (line or {}).get("why", "its process ended")
                 raise start_error(self.read_log(), app=self.launch.app, app_dir=self.launch.app_dir, event=self.ended)
+            if line.get("number", self._asked) != self._asked:
+                continue  # the answer to something whose caller was interrupted
             if line["event"] == "failed":
                 raise self._failure(line["failed"])
             if line["event"] == "done":
@@ -161,8 +164,9 @@ class Running:
         """Have it done, and return the answer. Raises StateError."""
         stdin = self.child.process.stdin
         assert stdin is not None
+        self._asked += 1
         try:
-            stdin.write(json.dumps({"do": do, **what}) + "\n")
+            stdin.write(json.dumps({"do": do, "number": self._asked, **what}) + "\n")
             stdin.flush()
         except OSError:
             raise StateError("the cluster has ended", "start() starts it again") from None

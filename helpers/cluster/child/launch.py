@@ -42,11 +42,12 @@ class Launcher:
 
     def obey(self) -> None:
         """Start the cluster, then do one thing after the other until the owner closes its end."""
-        self._answer(self._start)
+        self._answer(0, self._start)
         for line in sys.stdin:
             asked = json.loads(line)
+            number = asked.pop("number")
             own = {"kill_node": self._kill_node, "add_node": self._add_node}.get(asked["do"])
-            self._answer(own if own is not None else lambda asked=asked: self._ask_driver(**asked))
+            self._answer(number, own if own is not None else lambda asked=asked: self._ask_driver(**asked))
 
     def over(self) -> str:
         """Why the cluster cannot go on; empty while it can."""
@@ -79,12 +80,12 @@ class Launcher:
         self._start_node(f"--address={HOST}:{self._gcs_port}")
         return self._ask_driver(do="nodes", wanted=len(self._nodes))
 
-    def _answer(self, do: Any) -> None:
+    def _answer(self, number: int, do: Any) -> None:
         try:
             answer = do()
         except OSError as error:  # the driver has ended
             answer = {"failed": str(error)}
-        tell("failed" if "failed" in answer else "done", **answer)
+        tell("failed" if "failed" in answer else "done", number=number, **answer)
 
     # ---------------------------------------------------------------------------------------------- its processes
 
