@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -137,7 +138,7 @@ def test_the_first_bet_is_decided_by_the_plan(per_day: float, answer: str):
 def test_a_day_is_told_in_seconds_and_a_void_measurement_is_called_a_guess():
     told = n10.day_in_words(PLAN, measured(50), measured(95))
     assert "86,400" in told
-    assert "95 answers per second" in told
+    assert "93 answers per second" in told, "those that came within the two seconds"
     assert "is a guess" in n10.day_in_words(PLAN, measured(50), measured(95, void=True))
     assert n10.cpu_ms_of(measured(100), 2) == pytest.approx(20, rel=0.05)
 
@@ -222,11 +223,12 @@ def test_the_loss_of_a_node_is_told_for_every_outcome():
 
 def test_the_price_is_told_with_numbers_or_not_at_all():
     told = rendered(n10_ray.price_in_words(PLAIN, ON_RAY))
-    assert "adds 2.5 ms to an answer that took 2.5 ms" in told
+    assert "adds 2.6 ms to an answer that took 2.6 ms" in told
     assert "2.0" in told
     assert n10_ray.price_ms(PLAIN, ON_RAY) == pytest.approx(2.5, rel=0.05)
     assert n10_ray.price_ms(PLAIN, {}) is None
     assert rendered(n10_ray.price_in_words(PLAIN, {})) == ""
+    assert "within the noise" in rendered(n10_ray.price_in_words(PLAIN, ON_RAY | {"/cpu": measured(42)}))
     assert VOID in rendered(n10_ray.price_picture(PLAIN, {}))
     void = ON_RAY | {"/cpu": measured(30, void=True)}
     assert "pulled the plug" in rendered(n10_ray.price_in_words(PLAIN, void))
@@ -234,7 +236,7 @@ def test_the_price_is_told_with_numbers_or_not_at_all():
 
 def test_it_says_what_is_here_and_what_therefore_cannot_be_shown():
     cluster = Cluster()
-    assert "in a network of its own" in rendered(n10_ray.here(READY, cluster))
+    assert "2 nodes will run" in rendered(n10_ray.here(READY, cluster))
     assert "cannot be shown here" in rendered(n10_ray.here(Found("2.60.0", False), cluster))
     missing = rendered(n10_ray.here(Found(None, True, "Ray is not installed", "install it"), cluster))
     assert "Ray is not installed" in missing
@@ -244,7 +246,7 @@ def test_it_says_what_is_here_and_what_therefore_cannot_be_shown():
 def test_the_recap_holds_numbers_where_they_are_and_says_so_where_not():
     full = rendered(recap(PLAN, measured(95), HOSTS, MOVED, REPLICAS, (PLAIN, ON_RAY), LOST))
     assert "120 sent = 115 answered + 5 failed" in full
-    assert "2.5 ms" in full
+    assert "2.6 ms where no" in full or "2.6 ms where there" in full
     assert full.count("<li>") == 6
     bare = rendered(recap(PLAN, measured(95), EMPTY, None, EMPTY, (PLAIN, {}), None))
     assert bare.count("not measured") + bare.count("nothing was measured") + bare.count(VOID) >= 5
@@ -259,11 +261,12 @@ def test_the_recap_holds_numbers_where_they_are_and_says_so_where_not():
 
 
 def test_autoscaling_is_told_for_every_outcome():
-    stages = {"rate": [(20, "5s"), (60, "10s"), (20, "5s")]}
+    rates = ((20, 5.0), (60, 10.0), (20, 5.0))
 
     def told(*crew: tuple[float, int], void: bool = False) -> str:
-        rates = [(20, 5.0), (60, 10.0), (20, 5.0)]
-        found = happened(crew=crew, rates=rates, void=void, **stages)  # type: ignore[arg-type]
+        found = happened(crew=crew, rates=rates, void=void)
+        result = replace(found.result, plan=replace(found.result.plan, stages=rates))
+        found = replace(found, result=result)
         return rendered(deeper.autoscaled_in_words(found))
 
     assert "served 3.0 s after the load had risen, and left 2.0 s after it had fallen" in told(
@@ -298,7 +301,7 @@ def test_locusts_numbers_stand_beside_ours_and_are_called_what_they_are(monkeypa
     assert "That is agreement" in rendered(deeper.agreement(ours, theirs))
     apart = Swarm(2, 300, 0, 60.0, 50.0, 52.0, "locust --master", "locust --worker")
     assert "too much" in rendered(deeper.agreement(ours, apart))
-    assert "not installed" in rendered(deeper.agreement(ours, None))
+    assert "Locust is missing" in rendered(deeper.agreement(ours, None))
     assert "pulled the plug" in rendered(deeper.agreement(measured(100, void=True), theirs))
     assert "97.0 requests/s" in str(theirs)
     assert deeper.head_of("a\n" * 50).endswith("...")

@@ -125,7 +125,8 @@ def _hosts_in_words(rounds: Rounds) -> str:
 
 def why_void(rounds: Rounds) -> str:
     """The reason of the first round that has one."""
-    reasons = [why for results in rounds.values() for result in results for why in result.reasons]
+    void = [result for results in rounds.values() for result in results if result.verdict == "void"]
+    reasons = [why for result in void for why in result.reasons]
     return escape(reasons[0]) if reasons else "nothing was measured."
 
 

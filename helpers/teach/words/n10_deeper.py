@@ -136,7 +136,9 @@ def line_by_line() -> Any:
 def agreement(ours: LoadResult, theirs: Swarm | None) -> Any:
     """Locust's numbers beside ours, and whether they agree."""
     if theirs is None:
-        return html(f"<p>Locust is not installed: <code>{INSTALL}</code> brings it.</p>")
+        return html(
+            f"<p>(Not run: at the quick pace, or since Locust is missing; <code>{INSTALL}</code> brings it.)</p>"
+        )
     rate = per_s(ours)
     if rate is None:
         return html(f"<p>This {VOID}: {escape(ours.reasons[0])}</p>")

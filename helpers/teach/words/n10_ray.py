@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 NODE_LOST = "a node is lost"
 ENDPOINTS = {"/whoami": "/whoami (next to no work)", "/cpu": "/cpu (works)"}
 ASSUMED_PRICE_MS = 3.0
+SEEN_FROM = 0.05  # of the work
 
 
 # --------------------------------------------------------------------------------------------------- is it here?
@@ -40,7 +41,7 @@ def here(found: Found, cluster: Cluster) -> Any:
             f"<p>{escape(str(found))}. A second node would have to be reachable from outside, so there is none: what"
             f" the loss of a node does cannot be shown here ({count(cluster.nodes, 'node')} asked for, one made).</p>"
         )
-    return html(f"<p>{escape(str(found))}.</p>")
+    return html(f"<p>{count(cluster.nodes, 'node')} will run, each with one CPU as Ray counts them.</p>")
 
 
 # ----------------------------------------------------------------------------------------------------- replicas
@@ -97,10 +98,14 @@ def _price_in_words(uvicorn: Mapping[str, LoadResult], ray: Mapping[str, LoadRes
     light, heavy = prices(uvicorn, ray)
     if light.added_ms is None or heavy.added_ms is None or not light.alone_ms or not heavy.alone_ms:
         return void_in_words(*uvicorn.values(), *ray.values())
-    times = [short(1 + each.added_ms / each.alone_ms) for each in (light, heavy) if each.added_ms and each.alone_ms]
+    times = " and ".join(
+        short(each.with_ms / each.alone_ms) for each in (light, heavy) if each.with_ms and each.alone_ms
+    )
+    if heavy.added_ms < SEEN_FROM * heavy.alone_ms:
+        times += " (the second is within the noise of this run)"
     told = (
         f"Ray Serve adds {duration(light.added_ms)} to an answer that took {duration(light.alone_ms)}, and"
-        f" {duration(heavy.added_ms)} to one that took {duration(heavy.alone_ms)}: {' and '.join(times)} times."
+        f" {duration(heavy.added_ms)} to one that took {duration(heavy.alone_ms)}: {times} times."
         " A request goes to a proxy, which is a Python program itself, chooses a replica, and hands request and answer"
         " over."
     )
