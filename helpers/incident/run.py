@@ -50,8 +50,8 @@ def incident(
 ) -> Incident:
     """Load `path` of a running server for `duration` (s), and do each act at its time, or when the last one is done.
 
-    `load` goes to load_test: `rate=50` or `users=16`, `new_connections`, `timeout` and the like. `on_look` gets the
-    course so far four times a second, and the whole of it at the end. What this server or system cannot do is an event
+    `load` goes to load_test: `rate=50` or `users=16`, `new_connections`, `timeout` and the like; the stages of a rate
+    must add up to `duration`. `on_look` gets the course so far four times a second, and the whole of it at the end. What this server or system cannot do is an event
     that was refused; any other error of an act ends the load and is raised. Raises InputError for an act outside of the
     load, Cancelled after `cancel.set()`, and what load_test raises.
     """
@@ -63,10 +63,11 @@ def incident(
                 f"Give a time from 0 to less than {duration_s:g} s, or a longer duration.",
             )
     url, cancel = server.url + path, cancel or threading.Event()
+    length = {} if isinstance(load.get("rate"), list) else {"duration": duration_s}  # stages say it themselves
     with Crew(server) as crew, _Hand(acts, cancel) as hand:
         watch = _Watch(hand, crew, duration_s, load.get("rate"), on_look)
         try:
-            result = load_test(url, duration=duration_s, on_progress=watch, cancel=cancel, **load)
+            result = load_test(url, on_progress=watch, cancel=cancel, **length, **load)
         except Cancelled:
             hand.raise_error()
             raise
