@@ -411,7 +411,11 @@ def test_the_private_path_tells_the_launch():
             "access_log": True,
             "loop": "asyncio",
             "cpus": list(server.launch.cpus) if server.launch.cpus else None,
-        }
+            "endpoint": {
+                "framework": "ASGI", "middleware": [], "websockets": [],
+                "path": None, "function": None, "dependencies": [],
+            },
+        }  # fmt: skip
         assert [worker["pid"] for worker in told["workers"]] == server.worker_pids
         assert {worker["state"] for worker in told["workers"]} == {"ready"}
         assert told["launch"] in {folder.name.removeprefix("launch-") for folder in launch_folders()}

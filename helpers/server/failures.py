@@ -8,8 +8,12 @@ TAIL_LINES = 12
 
 # The line in which a traceback ends: it follows an indented one, and is not a line of uvicorn's log.
 _EXCEPTION = r"^[ \t]+\S.*\n(?P<name>(?!(?:TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL):)[A-Za-z_][\w.]*(?:: .*)?)$"
-# uvicorn reports its own port in its log: a traceback that ends so is the app's
-APPS_OWN_PORT = r"^OSError: \[Errno \d+\] (?:Address already in use|error while attempting to bind)"
+# A traceback that ends so is the app's, unless it leads through the place where uvicorn itself begins to listen.
+APPS_OWN_PORT = (
+    r"^Traceback \(most recent call last\):\n"
+    r"(?:(?!.*uvicorn[\\/]server\.py\", line \d+, in startup$)[ \t].*\n)+"
+    r"OSError: \[Errno \d+\] (?:Address already in use|error while attempting to bind)"
+)
 # Patterns of uvicorn's and Python's own messages, the most telling first; groups may be used in message and hint.
 _CAUSES: tuple[tuple[str, str, str], ...] = (
     (
