@@ -191,6 +191,8 @@ def test_an_app_that_can_be_started_once_only_keeps_its_verdict_and_is_told_why(
     assert found.confidence != "high", "a second worker could not be tried"
     trouble = next(finding for finding in found.findings if finding.name == "one_worker_only")
     assert "a port of its own" in trouble.seen
+    assert all(trial.lacking in trouble.seen for trial in found.trials)
+    assert f"not measured: {found.trials[0].lacking}" in str(found)
 
 
 def test_an_app_that_serves_by_itself_when_it_is_imported_is_told_soon() -> None:

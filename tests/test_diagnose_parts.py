@@ -26,7 +26,7 @@ from helpers.diagnose.findings import (
 )
 from helpers.diagnose.prober import Age
 from helpers.diagnose.result import confidence
-from helpers.diagnose.seen import Answer, Looks, Place
+from helpers.diagnose.seen import Answer, Looks, Place, spread
 from helpers.diagnose.story import evidence, summary
 from helpers.diagnose.subject import subject
 from helpers.diagnose.trials import Trial
@@ -97,6 +97,23 @@ def test_few_users_one_at_a_time_are_served_within_half_a_minute(request_s: floa
     few, many = users_for(request_s)
     assert few * request_s <= 40
     assert many > few
+
+
+@pytest.mark.parametrize(
+    ("connections", "at_once", "shown"),
+    [
+        ((8, 8), 1.0, 1.0),
+        ((15, 1), 1.0, 1.0),  # one connection keeps a lock busy
+        ((16, 0), 1.0, 0.5),
+        ((14, 2), 3.0, 5 / 6),
+        ((16, 0), 16.0, 1.0),  # they all get on wherever they are
+        ((48, 16), 40.0, 56 / 64),
+        ((16,), 3.0, 1.0),
+        ((), 3.0, 1.0),
+    ],
+)
+def test_connections_are_spread_as_well_as_they_let_each_worker_show_what_it_can(connections, at_once, shown) -> None:
+    assert spread(connections, at_once) == pytest.approx(shown)
 
 
 def test_many_users_are_more_than_the_threads_of_a_worker() -> None:
@@ -206,9 +223,17 @@ def test_connections_that_are_closed_after_each_answer_are_told() -> None:
 
 
 def test_a_share_is_uneven_when_the_busiest_has_half_more_than_the_mean() -> None:
-    assert uneven_share({1: 90, 2: 10}) is not None
-    assert uneven_share({1: 55, 2: 45}) is None
-    assert uneven_share({1: 100}) is None
+    assert uneven_share({1: 90, 2: 10}, {1: 8, 2: 8}) is not None
+    assert uneven_share({1: 55, 2: 45}, {1: 8, 2: 8}) is None
+    assert uneven_share({1: 100}, {1: 16}) is None
+
+
+def test_an_uneven_share_is_explained_by_the_connections_or_by_a_slow_worker() -> None:
+    given, slow = uneven_share({1: 90, 2: 10}, {1: 15, 2: 1}), uneven_share({1: 90, 2: 10}, {1: 8, 2: 8})
+    assert given is not None
+    assert slow is not None
+    assert "15 of the 16 connections" in given.seen
+    assert "what makes one slower" in slow.advice
 
 
 def test_constant_answers_that_differ_by_worker_are_the_workers_own_state() -> None:

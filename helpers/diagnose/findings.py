@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +50,9 @@ def findings(api: Prober, first: Answer, again: Sequence[Answer], verdict: str) 
         memory_per_worker(api.ages, usable_cpus().usable, memory_limits().usable_bytes / 2**20),
         large_bodies(len(first.body), None if one is None or one.void else _sending(one)),
         keep_alive(again[-1] if again else first),
-        None if two is None or verdict == "downstream_bound" else uneven_share(two.result.worker_answers),
+        None
+        if two is None or verdict == "downstream_bound"
+        else uneven_share(two.result.worker_answers, two.connections),
         differs_between_workers([answer.body for answer in again], api.told_by),
         left_behind(api.left_behind),
     ]
@@ -163,16 +165,30 @@ def keep_alive(answer: Answer) -> Finding | None:
     )
 
 
-def uneven_share(answers: "dict[int, int]") -> Finding | None:
-    total = sum(answers.values())
-    if len(answers) < 2 or not total or max(answers.values()) * len(answers) / total <= UNEVEN:
+def uneven_share(answers: Mapping[int, int], connections: Mapping[int, int]) -> Finding | None:
+    """Both by the worker's pid: whether one of them gave far more answers, and whether its connections explain it."""
+    if not _uneven(answers):
         return None
+    total = sum(answers.values())
     parts = " and ".join(f"{count / total:.0%}" for count in sorted(answers.values(), reverse=True))
+    seen = f"Of two workers one answered {parts.replace(' and ', ', the other ')} of the requests"
+    if _uneven(connections):
+        most, all_of_them = max(connections.values()), sum(connections.values())
+        return Finding(
+            "uneven_share",
+            f"{seen}: it had got {most} of the {all_of_them} connections.",
+            "A connection stays with its worker for life: put least_conn in front (nginx), or close idle ones sooner.",
+        )
     return Finding(
         "uneven_share",
-        f"Of two workers one answered {parts.replace(' and ', ', the other ')} of the requests.",
+        f"{seen}, and had no more connections.",
         "A connection stays with its worker: look for what makes one slower, and put least_conn in front (nginx).",
     )
+
+
+def _uneven(counts: Mapping[int, int]) -> bool:
+    total = sum(counts.values())
+    return len(counts) > 1 and total > 0 and max(counts.values()) * len(counts) / total > UNEVEN
 
 
 def differs_between_workers(one: Sequence[bytes], two: Sequence[tuple[str, bytes]]) -> Finding | None:

@@ -16,7 +16,7 @@ from types import TracebackType
 
 from helpers import proc
 from helpers.diagnose.ask import ask
-from helpers.diagnose.seen import Answer, Looks, Probe, looks
+from helpers.diagnose.seen import Answer, Looks, Probe, looks, spread
 from helpers.diagnose.subject import SAFE_METHODS, Subject
 from helpers.diagnose.watching import looking, stacks_while
 from helpers.errors import EngineError, StartError
@@ -36,7 +36,8 @@ ROUNDS = 3  # a load lasts at least as long as so many requests one after the ot
 LONGEST_S = 8.0
 WARMUP_S = 0.3
 GRACE_S = 1.0  # for the requests in hand, when it is stopped
-TRIES = 3  # a void measurement is taken again
+TRIES = 3  # a void measurement is taken again, and one whose connections went to one worker
+WELL_SPREAD = 0.8  # of what evenly spread connections would let get on at once
 RISE = 0.25  # of the looks come before every user is there
 
 Say = Callable[[str], None]
@@ -60,7 +61,8 @@ class Prober:
         self._say = say
         self._server: Server | None = None
         self._launched: tuple[int, int | None] | None = None
-        self._probes: dict[tuple[int, int, int | None], Probe] = {}
+        self._probes: dict[tuple[int, int, int | None], Probe] = {}  # by users, workers and threads
+        self._gains: dict[tuple[int, int, int | None], float | None] = {}
         self.request_s = 0.1  # how long one request takes, alone
         self.start_up_s: float | None = None  # of the first worker: imports and lifespan
         self.told_by: list[tuple[str, bytes]] = []  # answers of a launch with two workers, one after the other
@@ -203,18 +205,44 @@ class Prober:
         return self._probes[key]
 
     def gain(self, base: Probe, *, workers: int = 1, threads: int | None = None) -> float | None:
-        """How many times the answers with so many workers or threads; None where that cannot be had, or is void."""
-        if self.outside or not base.per_s:
+        """How many times the answers with so many workers or threads; None where that cannot be had, or is void.
+
+        Where nearly all connections went to one of the workers, the others had nothing to show: another launch is
+        tried.
+        """
+        key = (base.users, workers, threads)
+        if key not in self._gains:
+            self._gains[key] = None if self.outside else self._gain(base, workers, threads)
+        return self._gains[key]
+
+    def _gain(self, base: Probe, workers: int, threads: int | None) -> float | None:
+        if not base.per_s:
+            self.doubts.append("Before the change no request was answered, so there is nothing to compare with.")
             return None
         try:
             changed = self.load(base.users, workers=workers, threads=threads)
+            for _ in range(TRIES - 1):
+                if changed.void or self._well_spread(base, changed):
+                    break
+                self._stop()
+                del self._probes[base.users, workers, threads]
+                changed = self.load(base.users, workers=workers, threads=threads)
         except StartError as error:
             self.start_trouble = error.message
             return None
         if changed.void:
             self.doubts += changed.result.reasons
             return None
+        if not self._well_spread(base, changed):
+            most, total = max(changed.connections.values()), sum(changed.connections.values())
+            self.doubts.append(
+                f"In each of {TRIES} launches one of {workers} workers got {most} of {total} connections."
+            )
+            return None
         return changed.per_s / base.per_s
+
+    def _well_spread(self, base: Probe, changed: Probe) -> bool:
+        return spread(changed.connections.values(), base.per_s * self.request_s) >= WELL_SPREAD
 
     def _load(self, users: int, workers: int, threads: int | None) -> Probe:
         duration_s = min(LONGEST_S, max(self._duration_s, ROUNDS * self.request_s))

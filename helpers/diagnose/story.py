@@ -99,7 +99,7 @@ def _meaning(case: Case, probe: Probe) -> str:
 
 
 def _tried(trial: Trial) -> Evidence:
-    measured = "could not be measured" if trial.measured is None else f"× {trial.measured:.2f} answers"
+    measured = f"not measured: {trial.lacking}" if trial.measured is None else f"× {trial.measured:.2f} answers"
     if trial.confirmed is None:
         means = f"× {trial.predicted:.2g} was expected"
     elif trial.confirmed:

@@ -111,7 +111,6 @@ ANIMALS: tuple[Animal, ...] = (
         json_body={"item": 1},
     ),
     Animal("failing: bare ASGI breaks off", "failing:bare", FAILING),
-    Animal("failing: WebSocket only", "failing:socket_only", FAILING, "/chat"),
     Animal("finding: first request loads", "finding:lazy", AWAITS, findings=("first_requests_slow",)),
     Animal("finding: first request works", "finding:lazy_work", CPU, "/search", ("first_requests_slow",)),
     Animal("finding: slow lifespan", "finding:slow_lifespan", AWAITS, findings=("slow_start_up",)),
