@@ -236,6 +236,14 @@ def test_an_uneven_share_is_explained_by_the_connections_or_by_a_slow_worker() -
     assert "what makes one slower" in slow.advice
 
 
+def test_where_no_request_waits_for_another_a_slow_worker_shows_per_connection() -> None:
+    answers, connections = {1: 50, 2: 50}, {1: 15, 2: 1}
+    assert uneven_share(answers, connections) is None, "a lock in each worker: one connection keeps it as busy as 15"
+    found = uneven_share(answers, connections, alone=True)
+    assert found is not None
+    assert "what makes one slower" in found.advice
+
+
 def test_constant_answers_that_differ_by_worker_are_the_workers_own_state() -> None:
     same = [b"a"] * 4
     assert differs_between_workers(same, [("1", b"a"), ("2", b"b"), ("1", b"a"), ("2", b"b")]) is not None

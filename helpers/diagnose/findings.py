@@ -52,7 +52,7 @@ def findings(api: Prober, first: Answer, again: Sequence[Answer], verdict: str) 
         keep_alive(again[-1] if again else first),
         None
         if two is None or verdict == "downstream_bound"
-        else uneven_share(two.result.worker_answers, two.connections),
+        else uneven_share(two.result.worker_answers, two.connections, alone=verdict == "scales_by_awaiting"),
         differs_between_workers([answer.body for answer in again], api.told_by),
         left_behind(api.left_behind),
     ]
@@ -165,28 +165,34 @@ def keep_alive(answer: Answer) -> Finding | None:
     )
 
 
-def uneven_share(answers: Mapping[int, int], connections: Mapping[int, int]) -> Finding | None:
-    """Both by the worker's pid: whether one of them gave far more answers, and whether its connections explain it."""
-    if not _uneven(answers):
+def uneven_share(answers: Mapping[int, int], connections: Mapping[int, int], *, alone: bool = False) -> Finding | None:
+    """Both by the worker's pid: whether one of them gave far more answers, and whether its connections explain it.
+
+    `alone`: no request waits for another one, so that each connection gets as many answers as its worker is quick.
+    """
+    per_connection = {pid: count / connections[pid] for pid, count in answers.items() if connections.get(pid)}
+    slower = _uneven(per_connection) if alone else not _uneven(connections)
+    if not (_uneven(answers) or (alone and slower)):
         return None
     total = sum(answers.values())
     parts = " and ".join(f"{count / total:.0%}" for count in sorted(answers.values(), reverse=True))
     seen = f"Of two workers one answered {parts.replace(' and ', ', the other ')} of the requests"
-    if _uneven(connections):
-        most, all_of_them = max(connections.values()), sum(connections.values())
+    if slower:
+        few, many = (f"{each:.3g}" for each in sorted(per_connection.values()))
         return Finding(
             "uneven_share",
-            f"{seen}: it had got {most} of the {all_of_them} connections.",
-            "A connection stays with its worker for life: put least_conn in front (nginx), or close idle ones sooner.",
+            f"{seen}; a connection to one got {many} answers while one to the other got {few}.",
+            "A connection stays with its worker: look for what makes one slower, and put least_conn in front (nginx).",
         )
+    most, all_of_them = max(connections.values()), sum(connections.values())
     return Finding(
         "uneven_share",
-        f"{seen}, and had no more connections.",
-        "A connection stays with its worker: look for what makes one slower, and put least_conn in front (nginx).",
+        f"{seen}: it had got {most} of the {all_of_them} connections.",
+        "A connection stays with its worker for life: put least_conn in front (nginx), or close idle ones sooner.",
     )
 
 
-def _uneven(counts: Mapping[int, int]) -> bool:
+def _uneven(counts: Mapping[int, float]) -> bool:
     total = sum(counts.values())
     return len(counts) > 1 and total > 0 and max(counts.values()) * len(counts) / total > UNEVEN
 
