@@ -178,10 +178,10 @@ def uneven_share(answers: Mapping[int, int], connections: Mapping[int, int], *, 
     parts = " and ".join(f"{count / total:.0%}" for count in sorted(answers.values(), reverse=True))
     seen = f"Of two workers one answered {parts.replace(' and ', ', the other ')} of the requests"
     if slower:
-        few, many = (f"{each:.3g}" for each in sorted(per_connection.values()))
+        few, many = min(per_connection.values()), max(per_connection.values())
         return Finding(
             "uneven_share",
-            f"{seen}; a connection to one got {many} answers while one to the other got {few}.",
+            f"{seen}; a connection to one got {many:.3g} answers while one to the other got {few:.3g}.",
             "A connection stays with its worker: look for what makes one slower, and put least_conn in front (nginx).",
         )
     most, all_of_them = max(connections.values()), sum(connections.values())
