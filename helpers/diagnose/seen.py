@@ -67,11 +67,16 @@ class Probe:
 
     @property
     def connections(self) -> dict[int, int]:
-        """Connections per worker (pid); one that got none is there with 0. Empty: not instrumented."""
-        answered = self.result.records[self.result.records["worker"] > 0]
-        workers = np.unique(answered[["worker", "connection"]])["worker"]
-        counts = Counter(self.result.worker_pids[int(worker)] for worker in workers)
-        return {pid: counts[pid] for pid in self.result.worker_answers}
+        """Connections per worker (pid) that had answers by the middle of the measured time; empty: not instrumented.
+
+        One that a busy worker takes up later is too late for what is measured. A worker that has none is there with 0.
+        """
+        result = self.result
+        records, done_ns = result.records, result.records["done_ns"]
+        early = (done_ns >= result.t0_ns) & (done_ns < (result.t0_ns + result.t1_ns) // 2) & (records["worker"] > 0)
+        workers = np.unique(records[early][["worker", "connection"]])["worker"]
+        counts = Counter(result.worker_pids[int(worker)] for worker in workers)
+        return {pid: counts[pid] for pid in result.worker_answers}
 
     @property
     def failed(self) -> float:
