@@ -45,7 +45,7 @@ def findings(api: Prober, first: Answer, again: Sequence[Answer], verdict: str) 
         does_not_start(api.start_trouble),
         slow_start_up(api.start_up_s),
         slow_first(first.ms, [answer.ms for answer in again]),
-        drifting(api.ages),
+        drifting(api.ages, api.fresh_ms),
         memory_grows(api.ages),
         memory_per_worker(api.ages, usable_cpus().usable, memory_limits().usable_bytes / 2**20),
         large_bodies(len(first.body), None if one is None or one.void else _sending(one)),
@@ -101,16 +101,18 @@ def slow_first(first_ms: float, again_ms: Sequence[float]) -> Finding | None:
     )
 
 
-def drifting(ages: Sequence[Age]) -> Finding | None:
+def drifting(ages: Sequence[Age], fresh_ms: float | None) -> Finding | None:
+    """`fresh_ms`: a request alone to a fresh worker, asked later: where that is slow as well, it is the machine."""
     asked = [(age.requests, age.ms) for age in ages if age.ms is not None]
     if len(asked) < 2:
         return None
-    (_none, young_ms), (requests, old_ms) = asked[0], asked[-1]
+    (_none, begun_ms), (requests, old_ms) = asked[0], asked[-1]
+    young_ms = max(begun_ms, fresh_ms or 0.0)
     if old_ms < DRIFT * young_ms or old_ms < young_ms + DRIFT_MS:
         return None
     return Finding(
         "drifting",
-        f"One request alone took {young_ms:.1f} ms at the begin and {old_ms:.1f} ms after {requests:,} requests.",
+        f"One request alone took {young_ms:.1f} ms in a fresh worker and {old_ms:.1f} ms after {requests:,} requests.",
         "Something grows with every request: a list or a cache that is walked, a queue that is never emptied.",
     )
 
@@ -211,7 +213,10 @@ def differs_between_workers(one: Sequence[bytes], two: Sequence[tuple[str, bytes
             return Finding("differs_between_workers", seen, advice)
         return None
     if _counts(one) and not _counts([body for _, body in two]):
-        seen = "One worker counts from request to request; with two, each counts for itself."
+        seen = (
+            "With one worker a number in the answers grows from request to request, with two it does not: if it is a "
+        )
+        seen += "counter, each worker counts for itself."
         return Finding("differs_between_workers", seen, advice)
     return None
 

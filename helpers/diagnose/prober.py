@@ -6,6 +6,7 @@ runs already is only asked.
 
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ COMPARED_EACH, COMPARED_MOST = 2, 16  # answers of each of two workers, and requ
 PATIENCE_S = 10.0  # a request that takes longer cannot be loaded within a minute
 LOOK_EVERY_S = 0.02
 ROUNDS = 3  # a load lasts at least as long as so many requests one after the other
+TURNS = 4  # and a load whose answers are to be compared, so many turns of each user
 LONGEST_S = 8.0
 WARMUP_S = 0.3
 GRACE_S = 1.0  # for the requests in hand, when it is stopped
@@ -70,6 +72,7 @@ class Prober:
         self.doubts: list[str] = []  # why the gain of a change is not known
         self.start_trouble = ""  # why it does not start with more workers
         self.left_behind = 0  # processes that outlived the app that had started them
+        self.fresh_ms: float | None = None  # a request alone to a later launch, before its first load
         self.ages: list[Age] = []  # of the first launch: at its begin, and after each load
 
     def __enter__(self) -> "Prober":
@@ -189,6 +192,8 @@ class Prober:
             self.launch(workers, threads)
             if changed:
                 self.ask()  # what a fresh worker does once is no part of the load
+                if self.fresh_ms is None:
+                    self.fresh_ms = self._alone_ms()
             many = f"{workers} workers" if workers > 1 else "one worker"
             pool = f", {threads} threads" if threads else ""
             self._say(f"{users} {'users' if users > 1 else 'user'}" + ("" if self.outside else f", {many}{pool}"))
@@ -203,6 +208,18 @@ class Prober:
             if workers == 2 and self.subject.method in SAFE_METHODS:
                 self.told_by = list(self._by_worker())
         return self._probes[key]
+
+    def for_some_turns(self, probe: Probe) -> Probe:
+        """The same load, measured for longer where each user had too few turns in it to tell how many answers come.
+
+        Requests that wait for each other may be answered in bursts: a turn more or less of all users is much then.
+        """
+        wanted_s = min(LONGEST_S, TURNS * (probe.mean_ms or 0.0) / 1e3)
+        if self.outside or probe.result.duration_s >= wanted_s:
+            return probe
+        self._duration_s = wanted_s  # what is compared with it lasts as long
+        del self._probes[probe.users, probe.workers, probe.threads]
+        return self.load(probe.users, workers=probe.workers, threads=probe.threads)
 
     def gain(self, base: Probe, *, workers: int = 1, threads: int | None = None) -> float | None:
         """How many times the answers with so many workers or threads; None where that cannot be had, or is void.
@@ -284,6 +301,17 @@ class Prober:
             self.read_stacks(loads[-1])
         if loads and self.ages:
             self.ages[-1] = replace(self.ages[-1], ms=self._alone_ms())
+
+    def ask_amid(self, users: int) -> Answer | None:
+        """An answer that is no success, given while that load goes on; None where all single requests succeed."""
+        busy = threading.Thread(target=self._keep_busy, args=(users,), daemon=True)
+        busy.start()
+        failed = None
+        while busy.is_alive() and failed is None:
+            answer = self.ask()
+            failed = None if answer.ok else answer
+        busy.join()
+        return failed
 
     def read_stacks(self, probe: Probe) -> None:
         """Look where the threads of one worker stand under that load, once; `looks` then has what was seen.

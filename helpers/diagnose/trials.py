@@ -26,10 +26,17 @@ class Trial:
 
     @property
     def confirmed(self) -> bool | None:
-        """Whether the measured gain lies on the predicted side; None where nothing was measured."""
+        """Whether the measured gain is nearer to the predicted one than to none, or to its square; None: not known."""
         if self.measured is None:
             return None
-        return (self.measured > self.predicted**0.5) if self.predicted > GAINS else self.measured <= GAINS
+        if self.predicted <= GAINS:
+            return self.measured <= GAINS
+        return bool(self.predicted**0.5 < self.measured < self.predicted**1.5)
+
+    @property
+    def beyond(self) -> bool:
+        """Whether it brought far more than a change of this kind can."""
+        return self.confirmed is False and self.measured is not None and self.measured > self.predicted > GAINS
 
     def __str__(self) -> str:
         measured = f"not measured: {self.lacking}" if self.measured is None else f"× {self.measured:.2f} measured"
