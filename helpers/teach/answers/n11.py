@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from helpers.diagnose.decide import VERDICTS
 from helpers.teach.exercises import exercise
+from helpers.teach.words.n11 import WORD_OF
 
+VERDICTS = (*WORD_OF, "failing", "client_bound", "inconclusive")
 PROBES = ("64 users", "more cores", "a second worker", "stacks")
 WITHIN = 0.05  # of the value: what one computes by hand
 
