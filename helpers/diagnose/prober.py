@@ -1,7 +1,7 @@
 """Puts questions to the API: single requests, load tests with looks at the server meanwhile, launches with changes.
 
-A void load is measured again, and so is one that lasted for too few turns. An app is launched here, again and again; a server that
-runs already is only asked.
+A void load is measured again, and so is one that lasted for too few turns. An app is launched here, again and again;
+a server that runs already is only asked.
 """
 
 import threading
