@@ -12,8 +12,6 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
 
 from helpers import lifeline, proc
 from helpers.errors import LabError, StartError, StateError
@@ -25,7 +23,7 @@ from helpers.server.runners import Launch, runner_named
 
 LOOK_EVERY_S = 0.005
 DEATHS_THAT_MAKE_A_LOOP = 2
-SCALE_STEP_S = 15.0
+SCALE_STEP_S = 15.0  # for each worker
 REST_S = 1.2  # the supervisor looks every 0.5 s, and between two looks a killed worker is nowhere to be seen
 LOG_READ_BYTES = 2**20
 SILENT_S = 3.0
@@ -80,7 +78,7 @@ class Running:
             self.created = proc.create_time(self.pid) or time.time()
             self.board = board_module.Board(str(board_file))
             # When the Server object is dropped, or the interpreter ends: cut the lifeline, leave no folder.
-            self.dropped = weakref.finalize(self, _drop, self.child, self.folder, os.getpid())
+            self.dropped = weakref.finalize(self, registry.drop, self.child, self.folder, os.getpid())
             registry.register(self._entry())
         except BaseException:
             if hasattr(self, "child"):
@@ -171,8 +169,7 @@ class Running:
     def step(self, *, up: bool) -> None:
         """Add or remove one worker by the program's signal, and wait until that is so. Raises StateError."""
         number = self.program.scale_signal(up)
-        if number is None:
-            raise StateError("this system has no signal to add or remove a worker", "use relaunch(workers=...)")
+        assert number is not None  # see Server.scale
         self.workers_wanted = len(self.workers("ready")) + (1 if up else -1)
         self.child.process.send_signal(number)
         self._await(
@@ -180,8 +177,20 @@ class Running:
             f"does not get to {self.workers_wanted}",
         )
 
-    def _await(self, condition: Callable[[], bool], trouble: str) -> None:
-        deadline = time.monotonic() + SCALE_STEP_S
+    def restart_workers(self) -> None:
+        """Have all workers replaced by the program's signal, and wait until that is so. Raises StateError."""
+        number = self.program.restart_signal()
+        assert number is not None  # see Server.restart_workers
+        before = self.workers("ready")
+        self.child.process.send_signal(number)
+        self._await(
+            lambda: len(self.workers("ready")) == self.workers_wanted and not any(map(proc.alive, before)),
+            "does not come to rest after the restart",
+            SCALE_STEP_S * self.workers_wanted,
+        )
+
+    def _await(self, condition: Callable[[], bool], trouble: str, within_s: float = SCALE_STEP_S) -> None:
+        deadline = time.monotonic() + within_s
         while self.over() or not condition():
             if self.over() or time.monotonic() > deadline:
                 raise StateError(
@@ -191,11 +200,11 @@ class Running:
             time.sleep(LOOK_EVERY_S)
 
     def _workers_below(self) -> set[int]:
-        """The parent's own children that are workers by their command line, or dead and still to be replaced."""
+        """The parent's own children that are workers, those included that are dead and still to be replaced."""
         import psutil
 
         children = [child.pid for child in psutil.Process(self.pid).children()]
-        return {pid for pid in children if not proc.alive(pid) or "spawn_main" in proc.describe(pid, limit=1000)}
+        return {pid for pid in children if "resource_tracker" not in proc.describe(pid, limit=1000)}
 
     def end(self, grace_s: float) -> None:
         """End all its processes: a polite signal first if there is grace, then SIGKILL. Returns when none is left."""
@@ -265,17 +274,13 @@ class Running:
         return [port for port in proc.listening_ports(proc.session(self.pid)) if port != self.launch.port]
 
     def _entry(self) -> registry.Entry:
-        owner = os.getpid()
-        return registry.Entry(
-            launch=self.id,
-            pid=self.pid,
+        return registry.Entry.mine(
+            self.id,
+            self.pid,
             created=self.created,
-            owner_pid=owner,
-            owner_created=proc.create_time(owner) or time.time(),
             port=self.launch.port,
             app=self.launch.app,
             workers=self.launch.workers,
-            started_at=datetime.now().astimezone().isoformat(timespec="seconds"),
             url=self.url,
         )
 
@@ -297,13 +302,3 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     """The server's environment: its output unbuffered, and no number of workers that nobody asked for."""
     inherited = {key: value for key, value in os.environ.items() if key != "WEB_CONCURRENCY"}
     return {**inherited, "PYTHONUNBUFFERED": "1", **extra}
-
-
-def _drop(child: lifeline.Child, folder: Path, owner: int) -> None:
-    if os.getpid() != owner:  # a forked copy of the owner ends; the server is not the copy's
-        return
-    child.cut()
-    if child.process.poll() is None:
-        child.process.kill()
-    child.process.wait()
-    shutil.rmtree(folder, ignore_errors=True)
