@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-ENV = "LAB_LIFELINE"  # "<reading end>:<pid of the owner>"
+ENV = "LAB_LIFELINE"  # "<reading end>:<pid of the owner>:<1 for the whole process group, else 0>"
 ON_LINUX = sys.platform == "linux"
 LOOK_EVERY_S = 0.5
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -56,23 +56,34 @@ class Child:
     """A started child and the owner's end of its lifeline."""
 
     process: "subprocess.Popen[Any]"
+    group: bool
     _writing_end: _WritingEnd
 
     def cut(self) -> None:
         """Close the owner's end: on Linux the child is killed at once, elsewhere within half a second."""
         self._writing_end.close()
 
+    def kill(self) -> None:
+        """SIGKILL to what is tied, the child or its process group, if the child has not ended; and collect it."""
+        if self.process.poll() is None:
+            if self.group and os.name == "posix":
+                os.killpg(self.process.pid, signal.SIGKILL)
+            else:
+                self.process.kill()
+        self.process.wait()
 
-def spawn(argv: Sequence[str], *, env: Mapping[str, str] | None = None, **popen: Any) -> Child:
+
+def spawn(argv: Sequence[str], *, group: bool = False, env: Mapping[str, str] | None = None, **popen: Any) -> Child:
     """Start `argv` in a session of its own, tied to this process; the child calls `die_with_owner()` first thing.
 
     A session of its own, because an interrupt of a notebook cell goes to the kernel's whole process group.
+    With `group` everything that the child starts, and leaves in its process group, is tied as well.
     `popen` goes to subprocess.Popen. Raises OSError as Popen does.
     """
     reading_end, descriptor = os.pipe()  # neither is inherited by other children that this process executes
     writing_end = _WritingEnd(descriptor)
     try:
-        environment = {**(os.environ if env is None else env), ENV: f"{reading_end}:{os.getpid()}"}
+        environment = {**(os.environ if env is None else env), ENV: f"{reading_end}:{os.getpid()}:{group:d}"}
         if os.name == "posix":
             popen |= {"pass_fds": (reading_end,), "start_new_session": True}
         process = subprocess.Popen(argv, env=environment, **popen)
@@ -81,7 +92,7 @@ def spawn(argv: Sequence[str], *, env: Mapping[str, str] | None = None, **popen:
         raise
     finally:
         os.close(reading_end)
-    return Child(process, writing_end)
+    return Child(process, group, writing_end)
 
 
 def die_with_owner() -> None:
@@ -89,11 +100,11 @@ def die_with_owner() -> None:
     tie = os.environ.pop(ENV, None)  # popped: the child's own children have other owners
     if tie is None:
         return
-    reading_end, owner = (int(part) for part in tie.split(":"))
+    reading_end, owner, group = (int(part) for part in tie.split(":"))
     if ON_LINUX:
-        _be_killed_at_end_of_file(reading_end)
+        _be_killed_at_end_of_file(reading_end, group=bool(group))
     # The second line: compiled code of the owner's may fork without Python knowing, and the copy keeps the end open.
-    threading.Thread(target=_watch_parent, args=(owner,), daemon=True, name="lab-lifeline").start()
+    threading.Thread(target=_watch_parent, args=(owner, bool(group)), daemon=True, name="lab-lifeline").start()
 
 
 def die_with_parent(parent: int) -> None:
@@ -104,27 +115,27 @@ def die_with_parent(parent: int) -> None:
     if ON_LINUX:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     else:
-        threading.Thread(target=_watch_parent, args=(parent,), daemon=True, name="lab-lifeline").start()
+        threading.Thread(target=_watch_parent, args=(parent, False), daemon=True, name="lab-lifeline").start()
     if os.name == "posix" and os.getppid() != parent:  # it ended before the line above
         os._exit(1)
 
 
-def _be_killed_at_end_of_file(reading_end: int) -> None:
+def _be_killed_at_end_of_file(reading_end: int, *, group: bool) -> None:
     import fcntl  # not there on Windows
 
-    fcntl.fcntl(reading_end, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(reading_end, fcntl.F_SETOWN, -os.getpgrp() if group else os.getpid())
     fcntl.fcntl(reading_end, fcntl.F_SETSIG, signal.SIGKILL)
     flags = fcntl.fcntl(reading_end, fcntl.F_GETFL)
     fcntl.fcntl(reading_end, fcntl.F_SETFL, flags | os.O_ASYNC | os.O_NONBLOCK)
-    os.set_inheritable(reading_end, False)
+    os.set_inheritable(reading_end, group)  # a group is tied for as long as anyone in it holds this end
     readable, _, _ = select.select([reading_end], [], [], 0)
     if readable:  # the owner ended before the signal was asked for
         os._exit(1)
 
 
-def _watch_parent(owner: int) -> None:
+def _watch_parent(owner: int, group: bool) -> None:
     while os.getppid() == owner:
         time.sleep(LOOK_EVERY_S)
     if os.name == "posix":
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(0 if group else os.getpid(), signal.SIGKILL)  # 0: everyone in this process's group
     os._exit(1)

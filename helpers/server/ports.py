@@ -45,6 +45,12 @@ def reserved(
     )
 
 
+def any_free(host: str) -> int:
+    """A port that is free at this moment, far from the post's."""
+    with socket.create_server((host, 0)) as trial:
+        return int(trial.getsockname()[1])
+
+
 def taken_by(port: int) -> str:
     """Who listens on the port, for people: pid and command where the system tells."""
     pids = proc.listening_pids(port)

@@ -13,9 +13,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 
-from helpers import proc
+from helpers import lifeline, proc
 from helpers.errors import StateError
 
 ENTRY_FILE = "entry.json"
@@ -36,6 +37,23 @@ class Entry:
     workers: int
     started_at: str
     url: str
+
+    @classmethod
+    def mine(cls, launch: str, pid: int, *, created: float, port: int, app: str, workers: int = 1, url: str) -> "Entry":
+        """The entry of a launch whose owner is this process, and that was started just now."""
+        owner = os.getpid()
+        return cls(
+            launch=launch,
+            pid=pid,
+            created=created,
+            owner_pid=owner,
+            owner_created=proc.create_time(owner) or time.time(),
+            port=port,
+            app=app,
+            workers=workers,
+            started_at=datetime.now().astimezone().isoformat(timespec="seconds"),
+            url=url,
+        )
 
     @property
     def alive(self) -> bool:
@@ -112,6 +130,15 @@ def stop(entry: Entry, *, grace_s: float = 3.0) -> None:
     if not await_gone(members, grace_s):
         kill(members)
     remove(entry.launch)
+
+
+def drop(child: lifeline.Child, folder: Path, owner: int) -> None:
+    """What is left to do when the object that stands for a launch goes: cut the lifeline, leave no folder."""
+    if os.getpid() != owner:  # a forked copy of the owner ends; the launch is not the copy's
+        return
+    child.cut()
+    child.kill()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def family(pid: int, created: float) -> dict[int, float]:

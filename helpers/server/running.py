@@ -12,8 +12,6 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
 
 from helpers import lifeline, proc
 from helpers.errors import LabError, StartError, StateError
@@ -80,7 +78,7 @@ class Running:
             self.created = proc.create_time(self.pid) or time.time()
             self.board = board_module.Board(str(board_file))
             # When the Server object is dropped, or the interpreter ends: cut the lifeline, leave no folder.
-            self.dropped = weakref.finalize(self, _drop, self.child, self.folder, os.getpid())
+            self.dropped = weakref.finalize(self, registry.drop, self.child, self.folder, os.getpid())
             registry.register(self._entry())
         except BaseException:
             if hasattr(self, "child"):
@@ -265,17 +263,13 @@ class Running:
         return [port for port in proc.listening_ports(proc.session(self.pid)) if port != self.launch.port]
 
     def _entry(self) -> registry.Entry:
-        owner = os.getpid()
-        return registry.Entry(
-            launch=self.id,
-            pid=self.pid,
+        return registry.Entry.mine(
+            self.id,
+            self.pid,
             created=self.created,
-            owner_pid=owner,
-            owner_created=proc.create_time(owner) or time.time(),
             port=self.launch.port,
             app=self.launch.app,
             workers=self.launch.workers,
-            started_at=datetime.now().astimezone().isoformat(timespec="seconds"),
             url=self.url,
         )
 
@@ -297,13 +291,3 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     """The server's environment: its output unbuffered, and no number of workers that nobody asked for."""
     inherited = {key: value for key, value in os.environ.items() if key != "WEB_CONCURRENCY"}
     return {**inherited, "PYTHONUNBUFFERED": "1", **extra}
-
-
-def _drop(child: lifeline.Child, folder: Path, owner: int) -> None:
-    if os.getpid() != owner:  # a forked copy of the owner ends; the server is not the copy's
-        return
-    child.cut()
-    if child.process.poll() is None:
-        child.process.kill()
-    child.process.wait()
-    shutil.rmtree(folder, ignore_errors=True)
