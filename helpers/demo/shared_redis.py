@@ -5,7 +5,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, HTTPException, Request, Response, WebSocket, WebSocketDisconnect
 from fastapi.concurrency import run_in_threadpool
@@ -58,10 +58,11 @@ async def chat(person: WebSocket) -> None:
     await person.accept()
     await person.send_text(str(os.getpid()))
     room.append(person)
-    with suppress(WebSocketDisconnect):
+    try:
         while True:
             await shared.publish("chat", await person.receive_text())
-    room.remove(person)
+    except WebSocketDisconnect:
+        room.remove(person)
 
 
 async def pass_on() -> None:

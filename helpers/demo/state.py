@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,9 +21,9 @@ MOST_PER_MINUTE = 10
 
 
 def send_mail(about: str) -> None:
-    """Stands for the mail server: a line in the outbox says which process sent what."""
+    """Stands for the mail server: a line in the outbox says when, and which process sent what."""
     with (FOLDER / "outbox.txt").open("a") as outbox:
-        outbox.write(f"{os.getpid()} {about}\n")
+        outbox.write(f"{time.time():.3f} {os.getpid()} {about}\n")
 
 
 async def newsletter() -> None:
@@ -57,12 +57,13 @@ async def chat(person: WebSocket) -> None:
     await person.accept()
     await person.send_text(str(os.getpid()))
     room.append(person)
-    with suppress(WebSocketDisconnect):
+    try:
         while True:
             said = await person.receive_text()
             for listener in list(room):
                 await listener.send_text(said)
-    room.remove(person)
+    except WebSocketDisconnect:
+        room.remove(person)
 
 
 # ---------------------------------------------------------------------------------------------------------- the cache
