@@ -23,7 +23,7 @@ MOST_PER_MINUTE = 10
 def send_mail(about: str) -> None:
     """Stands for the mail server: a line in the outbox says when, and which process sent what."""
     with (FOLDER / "outbox.txt").open("a") as outbox:
-        outbox.write(f"{time.time():.3f} {os.getpid()} {about}\n")
+        outbox.write(f"{time.time():.6f} {os.getpid()} {about}\n")
 
 
 async def newsletter() -> None:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from helpers.errors import StartError
 from helpers.plots.picture import duration
 from helpers.teach.memory import Reading
 from helpers.teach.predict_table import Line
@@ -68,7 +67,7 @@ def four(found: Found, bets: Mapping[str, float]) -> "Picture":
 def four_right(found: Found) -> dict[str, str]:
     """For each of the four, the answer that two workers bear out."""
     broken = found[TWO] or {}
-    return {kind: _in_words(each.share) for kind, each in broken.items()}
+    return {line.kind: _in_words(broken[line.kind].share) for line in LINES if line.kind in broken}
 
 
 def _in_words(share: float) -> str:
@@ -77,13 +76,13 @@ def _in_words(share: float) -> str:
 
 def four_in_words(found: Found) -> str:
     """The four breaks as numbers, and whether the repairs hold."""
-    two = found[TWO] or {}
+    two = {line.kind: (found[TWO] or {})[line.kind] for line in LINES}
     parts = [
         f"Two workers: {two['cache']} prices were old ones; {two['rate limiter']} searches let through were too many;"
         f" {two['session']} pages asked to log in again; {two['scheduler']} letters were one too many."
     ]
-    if all(_in_words(each.share) != EVERY_OTHER for each in two.values()):
-        parts.append("Where nothing went wrong, chance sent all requests to one worker: run it again.")
+    if any(each.wrong == 0 for each in two.values()):
+        parts.append("Where nothing went wrong, chance brought all requests to one worker: run it again.")
     else:
         parts.append("It is one and the same break, four times: a variable of which there are two.")
     for name in (SQLITE, REDIS):
@@ -97,15 +96,24 @@ def four_in_words(found: Found) -> str:
     return " ".join(parts)
 
 
-def connections_in_words(new: Wrong, kept: Wrong) -> Any:
+def connections_in_words(found: Found) -> Any:
     """The same session on new connections and on one that is kept."""
-    says = f"A new connection for each page: asked to log in again {new} times. One connection: {kept} times."
+    two = found[TWO] or {}
+    new, kept = two["session"], two["one connection"]
+    says = (
+        f"A new connection for each page: the workers answered {_and(new.by_worker)} pages, and {new} asked to log in"
+        f" again. One connection: {_and(kept.by_worker)} pages, and {kept}."
+    )
     if kept.wrong == 0 and new.wrong:
         return html(
-            f"<p>{says} A connection stays with its worker, so whoever tries it out by hand, with one browser on one"
-            " machine, sees nothing. It comes with the second visitor, or the next morning.</p>"
+            f"<p>{says} A connection stays with its worker: who tries it out by hand, with one browser, may see nothing"
+            " wrong. It comes when the connection is opened anew.</p>"
         )
-    return html(f"<p>{says} Did chance send all to the same worker? Run it again.</p>")
+    return html(f"<p>{says} Did chance bring all of them to one worker? Run it again.</p>")
+
+
+def _and(numbers: Sequence[int]) -> str:
+    return " and ".join(map(str, numbers))
 
 
 # --------------------------------------------------------------------------------------------------------- the handover
@@ -143,6 +151,8 @@ def handover_in_words(sent: Sequence[Mail], killed: Mapping[int, float], *, ever
 
 def models_in_words(memory: Mapping[str, Mapping[int, Reading]], *, model_mib: float) -> Any:
     """How many times the model is in memory, with two workers, in each way to bring it there; the first has none."""
+    if not memory:
+        return html("<p>Left out at the quick pace.</p>")
     (_, plain), *ways = memory.items()
     if plain[2].pss_mib is None:
         return html("<p>This system does not tell the PSS, so nobody can say how often the model is in memory.</p>")
@@ -169,6 +179,8 @@ def times_in_memory(plain: Reading, loaded: Reading, *, model_mib: float) -> flo
 
 def in_memory(memory: Mapping[str, Mapping[int, Reading]], *, model_mib: float) -> dict[str, float | None]:
     """The same for the table of all seven: loaded by one worker, by two, and shared by two."""
+    if not memory:
+        return {}
     plain, copied, mapped = memory.values()
     return {
         "one": times_in_memory(plain[1], copied[1], model_mib=model_mib),
@@ -204,12 +216,6 @@ def locked_in_words(told: Mapping[str, Reply], *, patience_s: float) -> Any:
         f" ({patience_s:g} s), and was then refused with a reason, so that the client may come again. Reading took"
         f" {duration(1000 * read.after_s)} meanwhile: in WAL mode one writes while others read.</p>"
     )
-
-
-def why(error: StartError) -> str:
-    """The line of a failed start in which the database says what is wrong; else the error's own first line."""
-    said = [line for line in error.log_tail.splitlines() if line.startswith("sqlite3.")]
-    return f"it did not start: {said[-1]}" if said else error.message
 
 
 def gone_in_words(told: Mapping[str, Reply]) -> Any:

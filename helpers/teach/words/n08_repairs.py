@@ -45,7 +45,10 @@ def lost(found: Losses, *paths: str, bet: float | None = None) -> "Picture":
     from helpers.plots.wrong import Group, wrong_plot
 
     workers = {1: "one worker", 2: "two workers"}
-    groups = [Group(WAYS[path], {workers[n]: found[n].get(path) for n in found}) for path in paths or WAYS]
+    groups = [
+        Group(WAYS[path], {workers[n]: lost[path] for n, lost in found.items() if path in lost})
+        for path in paths or WAYS
+    ]
     bets = {} if bet is None else {groups[-1].name: bet}
     return wrong_plot("Visits that the database does not know of", groups, what="of all visits served", bets=bets)
 
@@ -165,10 +168,7 @@ def cost_in_words(measured: Mapping[str, LoadResult]) -> str:
     parts = [f"In SQLite: {_of_memory(times)}."]
     thread = gain(memory, measured.get(THREAD))
     if thread is not None and times < ROUGHLY:
-        parts.append(
-            "Not all of that is the database. Its driver blocks, so the endpoint is <code>def</code>; one that asks"
-            f" nobody has {percent(min(thread, 1.0))}."
-        )
+        parts.append(_thread(thread, times))
     redis = gain(memory, measured.get(REDIS))
     if redis is not None:
         parts.append(f"With Redis, another process that is asked through a socket: {_of_memory(redis)}.")
@@ -186,6 +186,18 @@ def cost_in_words(measured: Mapping[str, LoadResult]) -> str:
 def left(measured: Mapping[str, LoadResult]) -> float | None:
     """What SQLite leaves of the visits per second in memory, as a share; None where it was void."""
     return gain(measured[IN_MEMORY], measured[SQLITE])
+
+
+def _thread(thread: float, times: float) -> str:
+    """How much of what SQLite costs is the thread in which it is asked; both as shares of the visits in memory."""
+    says = (
+        "Its driver blocks, so the endpoint is <code>def</code>, and a <code>def</code> that asks nobody at all has"
+        f" {percent(min(thread, 1.0))}"
+    )
+    part = (1 / thread - 1) / (1 / times - 1)  # of the additional time
+    if part >= 1:
+        return f"{says}: so it is the thread that costs, and next to nothing is the database."
+    return f"{says}: so {'most' if part > 0.5 else 'a part'} of the cost is the thread, and the rest the database."
 
 
 def _of_memory(times: float) -> str:
