@@ -76,7 +76,10 @@ class Run:
         return self.child.process.poll() is not None
 
     def read_log(self) -> str:
-        return self.log_file.read_text(errors="replace")
+        try:
+            return self.log_file.read_text(errors="replace")
+        except OSError:  # `servers --stop` has ended the run and removed its folder
+            return ""
 
     def end(self) -> None:
         members = {pid: created for pid in proc.session(self.guard) if (created := proc.create_time(pid)) is not None}
@@ -199,6 +202,8 @@ class Companion(ABC):
 
     @classmethod
     def _found(cls) -> str | None:
+        if os.name != "posix":  # nothing there could be tied to its owner
+            return None
         folders = [os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"]
         return shutil.which(cls.program, path=os.pathsep.join(folders))
 

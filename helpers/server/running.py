@@ -23,7 +23,7 @@ from helpers.server.runners import Launch, runner_named
 
 LOOK_EVERY_S = 0.005
 DEATHS_THAT_MAKE_A_LOOP = 2
-SCALE_STEP_S = 15.0
+SCALE_STEP_S = 15.0  # for each worker
 REST_S = 1.2  # the supervisor looks every 0.5 s, and between two looks a killed worker is nowhere to be seen
 LOG_READ_BYTES = 2**20
 SILENT_S = 3.0
@@ -169,8 +169,7 @@ class Running:
     def step(self, *, up: bool) -> None:
         """Add or remove one worker by the program's signal, and wait until that is so. Raises StateError."""
         number = self.program.scale_signal(up)
-        if number is None:
-            raise StateError("this system has no signal to add or remove a worker", "use relaunch(workers=...)")
+        assert number is not None  # see Server.scale
         self.workers_wanted = len(self.workers("ready")) + (1 if up else -1)
         self.child.process.send_signal(number)
         self._await(
@@ -178,8 +177,20 @@ class Running:
             f"does not get to {self.workers_wanted}",
         )
 
-    def _await(self, condition: Callable[[], bool], trouble: str) -> None:
-        deadline = time.monotonic() + SCALE_STEP_S
+    def restart_workers(self) -> None:
+        """Have all workers replaced by the program's signal, and wait until that is so. Raises StateError."""
+        number = self.program.restart_signal()
+        assert number is not None  # see Server.restart_workers
+        before = self.workers("ready")
+        self.child.process.send_signal(number)
+        self._await(
+            lambda: len(self.workers("ready")) == self.workers_wanted and not any(map(proc.alive, before)),
+            "does not come to rest after the restart",
+            SCALE_STEP_S * self.workers_wanted,
+        )
+
+    def _await(self, condition: Callable[[], bool], trouble: str, within_s: float = SCALE_STEP_S) -> None:
+        deadline = time.monotonic() + within_s
         while self.over() or not condition():
             if self.over() or time.monotonic() > deadline:
                 raise StateError(
@@ -189,11 +200,11 @@ class Running:
             time.sleep(LOOK_EVERY_S)
 
     def _workers_below(self) -> set[int]:
-        """The parent's own children that are workers by their command line, or dead and still to be replaced."""
+        """The parent's own children that are workers, those included that are dead and still to be replaced."""
         import psutil
 
         children = [child.pid for child in psutil.Process(self.pid).children()]
-        return {pid for pid in children if not proc.alive(pid) or "spawn_main" in proc.describe(pid, limit=1000)}
+        return {pid for pid in children if "resource_tracker" not in proc.describe(pid, limit=1000)}
 
     def end(self, grace_s: float) -> None:
         """End all its processes: a polite signal first if there is grace, then SIGKILL. Returns when none is left."""

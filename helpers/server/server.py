@@ -106,21 +106,36 @@ class Server:
     def scale(self, workers: int) -> "Server":
         """Add or remove workers while it serves: one signal at a time, each awaited.
 
-        Only where a supervisor runs, that is with two workers or more at the start. Raises StateError, InputError.
+        Only where a parent stands above the workers, and takes such signals: uvicorn's does if it was started with two
+        workers or more, gunicorn's always, granian's never. Raises StateError, InputError.
         """
         workers = checked_workers(workers)
         with self._lock:
-            running = self._require_running()
-            if running.over():
-                raise StateError("the server has died", "its log says how far it came; start() starts it again")
-            if running.launch.workers == 1:
+            running = self._require_parent(
+                "scaled",
+                f"use relaunch(workers={workers}); started with 2 or more, it can be scaled down to 1 and up again",
+            )
+            if running.program.scale_signal(up=True) is None:
                 raise StateError(
-                    "a server started with workers=1 cannot be scaled: it is one process without a supervisor",
-                    f"use relaunch(workers={workers}); started with 2 or more, it can be scaled down to 1 and up again",
+                    f"{running.program.name} has no signal here that adds or removes a worker",
+                    f"use relaunch(workers={workers})",
                 )
             running.settle()
             while (now := len(running.workers("ready"))) != workers:
                 running.step(up=now < workers)
+            return self
+
+    def restart_workers(self) -> "Server":
+        """Replace all workers while it serves, by the program's own signal (SIGHUP); returns when that is done.
+
+        In which order is the program's choice. Only where a parent stands above the workers. Raises StateError.
+        """
+        with self._lock:
+            running = self._require_parent("restarted worker by worker", "use relaunch(), during which nobody serves")
+            if running.program.restart_signal() is None:
+                raise StateError("this system has no signal that restarts the workers", "use relaunch()")
+            running.settle()
+            running.restart_workers()
             return self
 
     def __enter__(self) -> "Server":
@@ -223,6 +238,17 @@ class Server:
         if self._running is None:
             raise StateError("the server is not started", "call start() first, or use `with Server(...) as server:`")
         return self._running
+
+    def _require_parent(self, done: str, hint: str) -> "Running":
+        """What runs, if a parent stands above its workers; else StateError: it cannot be `done`."""
+        running = self._require_running()
+        if running.over():
+            raise StateError("the server has died", "its log says how far it came; start() starts it again")
+        if not running.program.has_parent(running.launch.workers):
+            raise StateError(
+                f"a server started with workers=1 cannot be {done}: it is one process without a supervisor", hint
+            )
+        return running
 
     def _start(self, first: int | None = None) -> None:
         asked = self._wanted.port or None

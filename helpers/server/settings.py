@@ -35,7 +35,10 @@ def checked(
 ) -> Launch:
     """The launch that these arguments describe. Raises InputError."""
     settings = _mapping("options", options, 'such as {"limit_concurrency": 5}')
-    runner_named(runner).check(settings)
+    program = runner_named(runner)
+    if python is None:
+        program.require()
+    program.check(settings)
     if loop not in LOOPS:
         raise InputError(f"loop={loop!r} is unknown", f"choose one of: {', '.join(LOOPS)}")
     return Launch(

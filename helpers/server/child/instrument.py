@@ -102,12 +102,14 @@ class Instrumented:
 
 def leave_access_log_alone() -> None:
     """Keep the questions on the private path out of the access log: it shows what it would show without us."""
-    logging.getLogger("uvicorn.access").addFilter(_is_the_apps_own)
+    for program in ("uvicorn", "gunicorn", "granian"):
+        logging.getLogger(f"{program}.access").addFilter(_is_the_apps_own)
 
 
 def _is_the_apps_own(record: logging.LogRecord) -> bool:
-    arguments = record.args  # of uvicorn's access log: client, method, path, HTTP version, status
-    return not (isinstance(arguments, tuple) and len(arguments) > 2 and str(arguments[2]).endswith(PRIVATE_PATH))
+    about: Any = record.args  # uvicorn: client, method, path, HTTP version, status; granian and gunicorn: by name
+    path = about.get("path", about.get("U")) if isinstance(about, dict) else about[2] if len(about or ()) > 2 else ""
+    return not str(path).endswith(PRIVATE_PATH)
 
 
 def thread_pool(size: "int | None") -> Any:

@@ -1,12 +1,12 @@
-"""Starts uvicorn as the post does: this process *is* the uvicorn parent, or with one worker the server itself.
+"""Starts a server program as its own command would: this process *is* the program's parent, or its only process.
 
-Run by file path with one argument, the launch's settings as a JSON file. Beyond `uvicorn.run(...)` it does three
-things: it dies with its owner, it writes the status board, and it puts the instrumentation around the loaded app. All
-three are hooked into uvicorn from outside, so that a broken app fails with uvicorn's own message and exit code.
+Run by file path with one argument, the launch's settings as a JSON file. Beyond starting the program it does three
+things: it dies with its owner, it writes the status board, and it puts the instrumentation around the loaded app. How
+each program is told so stands in under_<program>.py; a broken app fails with the program's own message and exit code.
 
-Standard library and uvicorn only; its own modules are loaded by path under private names, so that an app with a package
-called `helpers`, or in a virtual environment without ours, still works. In each worker this file is imported once more,
-by multiprocessing: at the top level it only defines.
+Standard library and the program only; its own modules are loaded by path under private names, so that an app with a
+package called `helpers`, or in a virtual environment without ours, still works. Where workers are spawned (uvicorn's
+always) each imports this file once more, by multiprocessing: at the top level it only defines.
 """
 
 import asyncio
@@ -44,69 +44,71 @@ def lifeline() -> Any:
     return load_privately(HERE.parents[1] / "lifeline.py")
 
 
-class Hooks:
-    """What is added to uvicorn inside a process that serves requests."""
+def under(program: str) -> Any:
+    return load_privately(HERE / f"under_{program}.py")
+
+
+class Slot:
+    """One worker: its row on the status board, and what it adds around the app."""
 
     def __init__(self, settings: "dict[str, Any]") -> None:
-        self.settings = settings
-        self.board_module = load_privately(HERE / "board.py")
-        self.board = self.board_module.Board(settings["board"])
-        self.row = self.board.claim()
+        self._settings = settings
+        self._board_module = load_privately(HERE / "board.py")
+        self._board = self._board_module.Board(settings["board"])
+        self._row = self._board.claim()
+        if settings["instrument"]:
+            load_privately(HERE / "instrument.py").write_stacks_when_asked(os.path.dirname(settings["board"]))
 
-    def install(self) -> None:
-        import uvicorn
+    def wrap(self, app: Any) -> Any:
+        """The app with its instrumentation; the app itself where it is to be left alone."""
+        if not self._settings["instrument"]:
+            return app
+        instrument = load_privately(HERE / "instrument.py")
+        instrument.leave_access_log_alone()
+        told = ("launch", "app", "workers_wanted", "access_log", "loop", "cpus", "runner")
+        return instrument.Instrumented(
+            app,
+            board=self._board,
+            board_module=self._board_module,
+            row=self._row,
+            describe=load_privately(HERE / "endpoint.py").describe,
+            launch={**{key: self._settings[key] for key in told}, "parent": launcher()[0]},
+        )
 
-        self._wrap_life_cycle(uvicorn.Server)
-        if self.settings["instrument"]:
-            self._wrap_load(uvicorn.Config)
-            load_privately(HERE / "instrument.py").write_stacks_when_asked(os.path.dirname(self.settings["board"]))
-
-    def _wrap_life_cycle(self, server_class: Any) -> None:
-        startup, shutdown = server_class.startup, server_class.shutdown
-
-        async def startup_and_tell(server: Any, *args: Any, **kwargs: Any) -> None:
-            await startup(server, *args, **kwargs)
-            if server.started:
-                if self.settings["instrument"]:
-                    instrument = load_privately(HERE / "instrument.py")
-                    threads = instrument.thread_pool(self.settings["threads"])
-                    instrument.beat(asyncio.get_running_loop(), self.row, self.board_module, threads)
-                self.row.ready()
-
-        async def shutdown_and_tell(server: Any, *args: Any, **kwargs: Any) -> None:
-            await shutdown(server, *args, **kwargs)
-            self.row.gone()
-
-        server_class.startup, server_class.shutdown = startup_and_tell, shutdown_and_tell
-
-    def _wrap_load(self, config_class: Any) -> None:
-        load = config_class.load
-        launch = {key: self.settings[key] for key in ("launch", "app", "workers_wanted", "access_log", "loop", "cpus")}
-
-        def load_and_wrap(config: Any) -> None:
-            load(config)
+    def serves(self) -> None:
+        """To be called in a task of the event loop, as soon as the worker takes requests."""
+        if self._settings["instrument"]:
             instrument = load_privately(HERE / "instrument.py")
-            instrument.leave_access_log_alone()
-            config.loaded_app = instrument.Instrumented(
-                config.loaded_app,
-                board=self.board,
-                board_module=self.board_module,
-                row=self.row,
-                describe=load_privately(HERE / "endpoint.py").describe,
-                launch={**launch, "parent": int(os.environ[SETTINGS_ENV].partition(":")[0])},
-            )
+            threads = instrument.thread_pool(self._settings["threads"])
+            instrument.beat(asyncio.get_running_loop(), self._row, self._board_module, threads)
+        self._row.ready()
 
-        config_class.load = load_and_wrap
+    def gone(self) -> None:
+        self._row.gone()
 
 
-def serve_as_worker(*args: Any, **kwargs: Any) -> None:
-    """Runs in each worker in the place of uvicorn's own first function, which it then calls."""
-    launcher, _, settings_path = os.environ[SETTINGS_ENV].partition(":")
-    lifeline().die_with_parent(int(launcher))
-    from uvicorn._subprocess import subprocess_started
+def launcher() -> "tuple[int, str]":
+    """The pid of the process that was launched, and its settings file."""
+    pid, _, path = os.environ[SETTINGS_ENV].partition(":")
+    return int(pid), path
 
-    Hooks(json.loads(Path(settings_path).read_text())).install()
-    subprocess_started(*args, **kwargs)
+
+def worker_slot() -> Slot:
+    """First thing in a worker: tie it to its parent, and take its place."""
+    parent, path = launcher()
+    lifeline().die_with_parent(parent)
+    return Slot(json.loads(Path(path).read_text()))
+
+
+def uvicorn_worker(*args: Any, **kwargs: Any) -> None:
+    """Runs in each of uvicorn's workers in the place of its own first function, which it then calls."""
+    under("uvicorn").run_worker(worker_slot(), *args, **kwargs)
+
+
+def granian_app() -> Any:
+    """Loads the app in each of granian's workers."""
+    _, path = launcher()
+    return under("granian").load(worker_slot(), json.loads(Path(path).read_text()))
 
 
 def cap_log(path: str) -> None:
@@ -148,15 +150,7 @@ def main() -> None:
     sys.argv[1:] = []
     threading.Thread(target=cap_log, args=(settings["log"],), daemon=True, name="lab-log-cap").start()
 
-    import uvicorn
-    import uvicorn._subprocess
-
-    if settings["workers"] == 1:  # as in the post, the number is not even mentioned
-        Hooks(settings).install()
-        uvicorn.run(settings["app"], **settings["uvicorn"])
-    else:
-        uvicorn._subprocess.subprocess_started = serve_as_worker
-        uvicorn.run(settings["app"], workers=settings["workers"], **settings["uvicorn"])
+    under(settings["runner"]).serve(settings, sys.modules[__name__])
 
 
 if __name__ == "__main__":
