@@ -155,9 +155,9 @@ async def pass_on() -> None:
 
 
 HOLD = """
-    INSERT INTO leases VALUES (?, ?, ?)
-    ON CONFLICT DO UPDATE SET owner = excluded.owner, until = excluded.until
-    WHERE owner = excluded.owner OR until < ?
+    INSERT INTO leases VALUES ('newsletter', ?1, ?2 + ?3)
+    ON CONFLICT DO UPDATE SET owner = ?1, until = ?2 + ?3
+    WHERE owner = ?1 OR until < ?2
     RETURNING owner
 """
 
@@ -166,8 +166,7 @@ async def newsletter() -> None:
     """Every worker has the clock, one of them the lease; if it ends, another has it three letters later."""
     while True:
         await asyncio.sleep(EVERY_S)
-        now = time.time()
-        if await run_in_threadpool(ask, HOLD, "newsletter", ME, now + 3 * EVERY_S, now):
+        if await run_in_threadpool(ask, HOLD, ME, time.time(), 3 * EVERY_S):
             send_mail("newsletter")
 
 
@@ -195,17 +194,17 @@ def change_price(cents: int) -> dict[str, int]:
 # --------------------------------------------------------------------------------------------------- the rate limiter
 
 ONE_MORE = """
-    INSERT INTO asked VALUES (?, unixepoch(), 1)
+    INSERT INTO asked VALUES (?1, ?2, 1)
     ON CONFLICT DO UPDATE SET
-        n = CASE WHEN since < unixepoch() - 60 THEN 1 ELSE n + 1 END,
-        since = CASE WHEN since < unixepoch() - 60 THEN unixepoch() ELSE since END
+        n = CASE WHEN since < ?2 - 60 THEN 1 ELSE n + 1 END,
+        since = CASE WHEN since < ?2 - 60 THEN ?2 ELSE since END
     RETURNING n
 """
 
 
 @app.get("/search")
 def search(client: str) -> dict[str, int]:
-    [(n,)] = ask(ONE_MORE, client)
+    [(n,)] = ask(ONE_MORE, client, time.time())
     if n > MOST_PER_MINUTE:
         raise HTTPException(429, "too many searches: wait a minute")
     return {"found": 3, "pid": os.getpid()}

@@ -14,9 +14,8 @@ from helpers.teach.words.n08_repairs import NO_REDIS
 if TYPE_CHECKING:
     from helpers.plots.picture import Picture
 
-NEVER, EVERY_OTHER, ALWAYS = "never", "every other time", "every time"
-ANSWERS = ((NEVER, 0.0), (EVERY_OTHER, 0.5), (ALWAYS, 1.0))
-NEVER_BELOW, ALWAYS_ABOVE = 0.05, 0.95  # shares
+NEVER, SOMETIMES, ALWAYS = "never", "some of the time", "every time"
+ANSWERS = ((NEVER, 0.0), (SOMETIMES, 0.5), (ALWAYS, 1.0))
 LINES = (
     Line("cache", ("Whose cache did the change empty?", "How many caches were emptied?", "Whose cache was emptied?")),
     Line(
@@ -47,6 +46,7 @@ LINES = (
 ONE, TWO, SQLITE, REDIS = "one worker", "two workers", "two, with SQLite", "two, with Redis"
 COPIED_FROM, SHARED_BELOW = 1.5, 1.3  # times a model is in memory, with two workers
 
+Memory = Mapping[str, tuple[Reading, Reading]]  # way to bring the model there -> all processes without it, and with it
 Found = Mapping[str, Mapping[str, Wrong] | None]  # variant -> thing -> what was wrong; None: not to be had here
 
 
@@ -67,11 +67,11 @@ def four(found: Found, bets: Mapping[str, float]) -> "Picture":
 def four_right(found: Found) -> dict[str, str]:
     """For each of the four, the answer that two workers bear out."""
     broken = found[TWO] or {}
-    return {line.kind: _in_words(broken[line.kind].share) for line in LINES if line.kind in broken}
+    return {line.kind: _in_words(broken[line.kind]) for line in LINES if line.kind in broken}
 
 
-def _in_words(share: float) -> str:
-    return NEVER if share < NEVER_BELOW else ALWAYS if share > ALWAYS_ABOVE else EVERY_OTHER
+def _in_words(found: Wrong) -> str:
+    return NEVER if not found.wrong else ALWAYS if found.wrong == found.of else SOMETIMES
 
 
 def four_in_words(found: Found) -> str:
@@ -149,43 +149,33 @@ def handover_in_words(sent: Sequence[Mail], killed: Mapping[int, float], *, ever
 # ------------------------------------------------------------------------------------------------------------ the model
 
 
-def models_in_words(memory: Mapping[str, Mapping[int, Reading]], *, model_mib: float) -> Any:
-    """How many times the model is in memory, with two workers, in each way to bring it there; the first has none."""
+def models_in_words(memory: Memory, *, model_mib: float) -> Any:
+    """How many times the model is in memory, in each way to bring it there."""
     if not memory:
         return html("<p>Left out at the quick pace.</p>")
-    (_, plain), *ways = memory.items()
-    if plain[2].pss_mib is None:
-        return html("<p>This system does not tell the PSS, so nobody can say how often the model is in memory.</p>")
+    many = times_in_memory(memory, model_mib=model_mib)
     lines = []
-    for name, readings in ways:
-        many = times_in_memory(plain[2], readings[2], model_mib=model_mib) or 0.0
-        what = "once per worker" if many >= COPIED_FROM else "once for both" if many <= SHARED_BELOW else "in between"
+    for name, (plain, loaded) in memory.items():
+        times = many[name]
+        if times is None or plain.pss_mib is None or loaded.pss_mib is None:
+            return html("<p>This system does not tell the PSS, so nobody can say how often the model is in memory.</p>")
+        once = "once for both" if plain.workers > 1 else "once"
+        what = "once per worker" if times >= COPIED_FROM else once if times <= SHARED_BELOW else "in between"
         lines.append(
-            f"<li>{escape(name)}: all processes together {readings[2].pss_mib or 0:.0f} MiB, without the model"
-            f" {plain[2].pss_mib:.0f}. So it is in memory <b>{many:.1f} times</b>: {what}.</li>"
+            f"<li>{escape(name)}: all processes together {loaded.pss_mib:.0f} MiB, without the model"
+            f" {plain.pss_mib:.0f}. So it is in memory <b>{times:.1f} times</b>: {what}.</li>"
         )
     return html(
-        f"<p>The model has {model_mib:.0f} MiB. Two workers, by the sum of the PSS (a shared page counts once):</p>"
+        f"<p>The model has {model_mib:.0f} MiB. By the sum of the PSS (a shared page counts once):</p>"
         f"<ul>{''.join(lines)}</ul>"
     )
 
 
-def times_in_memory(plain: Reading, loaded: Reading, *, model_mib: float) -> float | None:
+def times_in_memory(memory: Memory, *, model_mib: float) -> dict[str, float | None]:
     """What the model adds to the sum of the PSS, as a multiple of its size; None where the system does not tell."""
-    if plain.pss_mib is None or loaded.pss_mib is None:
-        return None
-    return (loaded.pss_mib - plain.pss_mib) / model_mib
-
-
-def in_memory(memory: Mapping[str, Mapping[int, Reading]], *, model_mib: float) -> dict[str, float | None]:
-    """The same for the table of all seven: loaded by one worker, by two, and shared by two."""
-    if not memory:
-        return {}
-    plain, copied, mapped = memory.values()
     return {
-        "one": times_in_memory(plain[1], copied[1], model_mib=model_mib),
-        "two": times_in_memory(plain[2], copied[2], model_mib=model_mib),
-        "shared": times_in_memory(plain[2], mapped[2], model_mib=model_mib),
+        name: None if plain.pss_mib is None or loaded.pss_mib is None else (loaded.pss_mib - plain.pss_mib) / model_mib
+        for name, (plain, loaded) in memory.items()
     }
 
 
@@ -225,7 +215,7 @@ def gone_in_words(told: Mapping[str, Reply]) -> Any:
     before, after = told.values()
     if before.status == 200 and after.status == 503:
         return html(
-            "<p>Both workers live, and neither can count: what all share, all lose together. A client is told so at"
-            " once, since the app catches the error. A file cannot end as a server can; it can be locked.</p>"
+            "<p>The workers live, and cannot count: what all share, all lose together. The client is told so at once,"
+            " since the app catches the error.</p>"
         )
     return html("<p>That is not what one expects of a Redis that has ended: look at the table, and run it again.</p>")

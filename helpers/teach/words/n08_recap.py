@@ -18,6 +18,7 @@ from helpers.teach.words.n08_repairs import REDIS as IN_REDIS
 from helpers.teach.words.n08_repairs import SQLITE as IN_SQLITE
 
 UPSERT = "/visit"
+MODEL_WAYS = ("one worker", "two workers", "two workers, mapped from a file")
 NOT_YET = "not measured"
 
 
@@ -95,7 +96,7 @@ class Row:
 
 
 def rows(m: Measured, four: Found, models: Mapping[str, float | None]) -> list[Row]:
-    """The seven breaks, and the start-up; `models`: how many times a model is in memory, one worker, two, repaired."""
+    """The seven breaks, and the start-up; `models`: how many times a model is in memory, by the way it came there."""
     rooms = [_arrive(each) for each in m.rooms.values() if each is not None]
     ran = [f"ran {times(len(sent))}" for sent in (m.alone.mails, m.both.mails, m.mails_repaired)]
     return [
@@ -112,7 +113,7 @@ def rows(m: Measured, four: Found, models: Mapping[str, float | None]) -> list[R
         _of_four("rate limiter", "too many let through", four, "one atomic counter per client"),
         _of_four("session", "logged out", four, "the token in a shared place"),
         _of_four("scheduler", "letters too many", four, "a lease that one worker holds"),
-        Row("model", *(_in_memory(models.get(name)) for name in ("one", "two", "shared")), "one file, mapped by all"),
+        Row("model", *(_in_memory(models.get(name)) for name in MODEL_WAYS), "one file, mapped by all"),
     ]
 
 
