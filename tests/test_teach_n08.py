@@ -434,7 +434,7 @@ SHOWN = [
     ("shared", 'if ask("INSERT INTO done VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING 1", f"opened {RELEASE}", ME):'),
     ("shared", "n = CASE WHEN since < ?2 - 60 THEN 1 ELSE n + 1 END,"),
     ("shared", "ON CONFLICT DO UPDATE SET owner = ?1, until = ?2 + ?3 WHERE owner = ?1 OR until < ?2 RETURNING owner"),
-    ("shared_redis", '.incr(f"asked {client}").expire(f"asked {client}", 60, nx=True).execute()'),
+    ("shared_redis", 'both.expire(f"asked {client}", 60, nx=True)'),
 ]
 
 

@@ -39,10 +39,11 @@ mine = threading.local()
 
 def database() -> sqlite3.Connection:
     """A connection for each thread: to open one for each request would cost more than the request."""
-    if not hasattr(mine, "connection"):
-        mine.connection = sqlite3.connect(DATABASE, timeout=PATIENCE_S, isolation_level=None, uri=True)
-        mine.connection.execute("PRAGMA synchronous = NORMAL")
-    return mine.connection
+    connection: sqlite3.Connection | None = getattr(mine, "connection", None)
+    if connection is None:
+        connection = mine.connection = sqlite3.connect(DATABASE, timeout=PATIENCE_S, isolation_level=None, uri=True)
+        connection.execute("PRAGMA synchronous = NORMAL")
+    return connection
 
 
 def ask(statement: str, *values: Any) -> list[Any]:

@@ -113,7 +113,9 @@ async def change_price(cents: int) -> dict[str, int]:
 @app.get("/search")
 async def search(client: str) -> dict[str, int]:
     async with shared.pipeline() as both:  # one trip for two commands
-        n, _ = await both.incr(f"asked {client}").expire(f"asked {client}", 60, nx=True).execute()
+        both.incr(f"asked {client}")
+        both.expire(f"asked {client}", 60, nx=True)
+        n, _ = await both.execute()
     if n > MOST_PER_MINUTE:
         raise HTTPException(429, "too many searches: wait a minute")
     return {"found": 3, "pid": os.getpid()}
@@ -132,4 +134,4 @@ async def me(request: Request) -> dict[str, str]:
     user = await shared.get(f"session {request.cookies.get('session', '')}")
     if user is None:
         raise HTTPException(401, "please log in")
-    return {"user": user}
+    return {"user": str(user)}

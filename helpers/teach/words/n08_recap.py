@@ -98,7 +98,8 @@ class Row:
 def rows(m: Measured, four: Found, models: Mapping[str, float | None]) -> list[Row]:
     """The seven breaks, and the start-up; `models`: how many times a model is in memory, by the way it came there."""
     rooms = [_arrive(each) for each in m.rooms.values() if each is not None]
-    ran = [f"ran {times(len(sent))}" for sent in (m.alone.mails, m.both.mails, m.mails_repaired)]
+    one, two, repaired = (f"ran {times(len(sent))}" for sent in (m.alone.mails, m.both.mails, m.mails_repaired))
+    loaded, twice, mapped = (_in_memory(models.get(name)) for name in MODEL_WAYS)
     return [
         Row("hit counter", _says(m.alone), _says(m.both), f"{m.lost[2][UPSERT]} lost", "one atomic statement"),
         Row(
@@ -108,12 +109,12 @@ def rows(m: Measured, four: Found, models: Mapping[str, float | None]) -> list[R
             rooms[-1] if rooms else None,
             "what is said goes through a shared place",
         ),
-        Row("start-up", *ran, "a row that only one can write"),
+        Row("start-up", one, two, repaired, "a row that only one can write"),
         _of_four("cache", "old prices", four, "one cache for all"),
         _of_four("rate limiter", "too many let through", four, "one atomic counter per client"),
         _of_four("session", "logged out", four, "the token in a shared place"),
         _of_four("scheduler", "letters too many", four, "a lease that one worker holds"),
-        Row("model", *(_in_memory(models.get(name)) for name in MODEL_WAYS), "one file, mapped by all"),
+        Row("model", loaded, twice, mapped, "one file, mapped by all"),
     ]
 
 

@@ -108,7 +108,7 @@ def _listed(letters: Sequence[str]) -> str:
 
 def rooms_in_words(one: Heard, broken: Heard, repaired: Mapping[str, Heard | None]) -> Any:
     """Who is heard, and after how long, in each way to carry a message from worker to worker."""
-    rows = {"in memory, one worker": one, "in memory, two workers": broken}
+    rows: dict[str, Heard | None] = {"in memory, one worker": one, "in memory, two workers": broken}
     rows |= {f"{name}, two workers": heard for name, heard in repaired.items()}
     cell = 'style="text-align:left;padding:.3em 1em"'
     body = ""
