@@ -237,13 +237,16 @@ def test_the_losses_bear_out_one_answer(two: int, right: str) -> None:
 def test_that_one_worker_loses_too_is_said_only_where_it_does() -> None:
     assert "threads" in n08_repairs.lost_in_words(losses(5, 300))
     assert "threads" not in n08_repairs.lost_in_words(losses(0, 300))
+    shares = losses(0, 300)
+    shares[2][n08_repairs.NAIVE] = Wrong(300, 1000, (450, 550))
+    assert "the workers served 450 and 550" in n08_repairs.lost_in_words(shares)
     assert n08_repairs.lost_right(losses(0, 0, of=0)) == VOID
     assert VOID in n08_repairs.lost_in_words(losses(0, 0, of=0))
 
 
 def test_the_lock_is_told_as_it_came() -> None:
-    assert "right with one worker and wrong with two" in str(n08_repairs.ways_in_words(losses(5, 300)))
-    lucky = str(n08_repairs.ways_in_words(losses(5, 300, locked=0)))
+    assert "right with one worker and wrong with two" in str(n08_repairs.compared(losses(5, 300)))
+    lucky = str(n08_repairs.compared(losses(5, 300, locked=0)))
     assert "B, C and D lost nothing" in lucky
     assert "its two locks were lucky" in lucky
 
@@ -261,7 +264,7 @@ def test_the_ways_of_a_message_are_compared_also_without_redis() -> None:
 
 
 def test_the_repaired_start_up_is_told_as_it_came() -> None:
-    assert "one got the row in" in str(n08_repairs.once_in_words(BOTH.mails, sent(11), 3))
+    assert "An empty list" in str(n08_repairs.once_in_words(BOTH.mails, sent(11), 3))
     assert "should have been one" in str(n08_repairs.once_in_words(BOTH.mails, sent(11, 12), 3))
 
 

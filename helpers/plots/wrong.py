@@ -39,8 +39,8 @@ class Group:
 def wrong_plot(title: str, groups: Sequence[Group], *, what: str, bets: Mapping[str, float] | None = None) -> Picture:
     """A bar per variant of each group: the share that was wrong, with the two numbers behind it.
 
-    `what` says of what; `bets` are shares by the group's name, drawn at its last bar that shows something wrong.
-    Raises InputError for no group.
+    `what` names the axis: a share of what. `bets` are shares by the group's name, drawn at its longest bar. Raises
+    InputError for no group.
     """
     if not groups:
         raise InputError("there is nothing to draw", "give at least one group")
@@ -51,9 +51,9 @@ def wrong_plot(title: str, groups: Sequence[Group], *, what: str, bets: Mapping[
     picture = Picture(WIDTH, HEAD + height_in + FOOT)
     inner = 0.25 + max(picture.text_width_in(name, 10.5) for each in groups for name in each.found)
     left = inner + 0.2 + max(picture.text_width_in(each.name, 11, "bold") for each in groups)
-    picture.headline(title, f"lower is better · {what}" + (" · ◇ your bet" if bets else ""))
+    picture.headline(title, "lower is better" + (" · ◇ your bet" if bets else ""))
     axes = picture.axes_at(left, FOOT, WIDTH - left - RIGHT, height_in)
-    axes.set(xlim=(0, longest), ylim=(height_in, 0), yticks=[], xlabel="share that is wrong")
+    axes.set(xlim=(0, longest), ylim=(height_in, 0), yticks=[], xlabel=what)
     axes.grid(visible=False)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.0f} %"))
     top = GAP_IN / 2

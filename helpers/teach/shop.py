@@ -119,15 +119,11 @@ def lost_counts(server: Server, path: str, *, users: int = 16, duration: float) 
     """Load an endpoint that counts its visits: how many, by the server's own count, are missing in the database."""
     with strangers(server) as client:
         known = client.get("/visits").json()["visits"]
-        begun = _begun(server)
+        before = server.counts()
         load_test(server.url + path, users=users, duration=duration, warmup=0, progress=False)
-        served = _begun(server) - begun
-        return Wrong(served - (client.get("/visits").json()["visits"] - known), served)
-
-
-def _begun(server: Server) -> int:
-    """Requests that have reached the app since the launch, by its own count."""
-    return sum(started for started, _ in server.counts().values())
+        served = tuple(begun - before[pid][0] for pid, (begun, _) in sorted(server.counts().items()))
+        counted = client.get("/visits").json()["visits"] - known
+        return Wrong(sum(served) - counted, sum(served), served)
 
 
 # ---------------------------------------------------------------------------------------- four more, and their wrongs

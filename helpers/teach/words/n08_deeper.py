@@ -8,7 +8,7 @@ from helpers.plots.picture import duration
 from helpers.teach.memory import Reading
 from helpers.teach.predict_table import Line
 from helpers.teach.shop import Mail, Reply, Wrong
-from helpers.teach.widgets import html
+from helpers.teach.widgets import folded, html
 from helpers.teach.words.n08_repairs import NO_REDIS
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def four(found: Found, bets: Mapping[str, float]) -> "Picture":
         Group(line.kind, {name: None if each is None else each[line.kind] for name, each in found.items()})
         for line in LINES
     ]
-    return wrong_plot("Four more variables", groups, what="stale, too many, logged out, sent twice", bets=bets)
+    what = "share of the answers, searches let through, pages, letters"
+    return wrong_plot("Four more variables: what goes wrong", groups, what=what, bets=bets)
 
 
 def four_right(found: Found) -> dict[str, str]:
@@ -105,11 +106,13 @@ def connections_in_words(found: Found) -> Any:
         f" again. One connection: {_and(kept.by_worker)} pages, and {kept}."
     )
     if kept.wrong == 0 and new.wrong:
-        return html(
-            f"<p>{says} A connection stays with its worker: who tries it out by hand, with one browser, may see nothing"
-            " wrong. It comes when the connection is opened anew.</p>"
+        why = (
+            "A connection stays with its worker. Who tries it out by hand, with one browser, may see nothing wrong"
+            " until the connection is opened anew."
         )
-    return html(f"<p>{says} Did chance bring all of them to one worker? Run it again.</p>")
+    else:
+        why = "Did chance bring all of them to one worker? Run it again."
+    return html(f"<p>{says}</p>" + folded("What happened here", why))
 
 
 def _and(numbers: Sequence[int]) -> str:
@@ -128,21 +131,25 @@ def letters(sent: Sequence[Mail], killed: Mapping[int, float]) -> "Picture":
 
 def handover_in_words(sent: Sequence[Mail], killed: Mapping[int, float], *, every_s: float) -> Any:
     """How long nobody sent anything, and whether two ever did at a time."""
+    title = "What happened here"
     (gone, end_s), senders = next(iter(killed.items())), list(dict.fromkeys(mail.pid for mail in sent))
     after = [mail.at_s for mail in sent if mail.at_s > end_s and mail.pid != gone]
     before = [mail.at_s for mail in sent if mail.at_s <= end_s]
     if not after or not before:
-        return html("<p>Nobody took over within that time. Run it again.</p>")
+        return html(folded(title, "Nobody took over within that time. Run it again."))
     gap_ms, lease_ms = 1000 * (after[0] - before[-1]), 3000 * every_s
     says = (
         f"Worker {gone} sent the letters, until it was killed. The next one came {duration(gap_ms)} after its last,"
         f" from another: the lease lasts {duration(lease_ms)}, and whoever asks next has it."
     )
     if len(senders) > 2 or any(mail.pid != gone for mail in sent if mail.at_s <= end_s):
-        return html(f"<p>{says} Before that others had sent letters, too: look at the lanes.</p>")
+        return html(folded(title, f"{says} Before that others had sent letters, too: look at the lanes."))
     return html(
-        f"<p>{says} At no time did two send. It is a trade: a long lease is a long silence after a death, a short one"
-        " is lost by a worker that is only slow.</p>"
+        folded(
+            title,
+            f"{says} At no time did two send. It is a trade: a long lease is a long silence after a death, a short one"
+            " is lost by a worker that is only slow.",
+        )
     )
 
 
@@ -201,11 +208,12 @@ def locked_in_words(told: Mapping[str, Reply], *, patience_s: float) -> Any:
     free, write, read, after = told.values()
     if write.status != 503 or read.status != 200 or free.status != 200 or after.status != 200:
         return html("<p>That is not what one expects of a locked database: look at the table, and run it again.</p>")
-    return html(
-        f"<p>The visit waited {duration(1000 * write.after_s)} for the writer, as long as it was told to"
+    says = (
+        f"The visit waited {duration(1000 * write.after_s)} for the writer, as long as it was told to"
         f" ({patience_s:g} s), and was then refused with a reason, so that the client may come again. Reading took"
-        f" {duration(1000 * read.after_s)} meanwhile: in WAL mode one writes while others read.</p>"
+        f" {duration(1000 * read.after_s)} meanwhile: in WAL mode one writes while others read."
     )
+    return html(folded("What happened here", says))
 
 
 def gone_in_words(told: Mapping[str, Reply]) -> Any:
@@ -214,8 +222,6 @@ def gone_in_words(told: Mapping[str, Reply]) -> Any:
         return html("")
     before, after = told.values()
     if before.status == 200 and after.status == 503:
-        return html(
-            "<p>The workers live, and cannot count: what all share, all lose together. The client is told so at once,"
-            " since the app catches the error.</p>"
-        )
+        says = "The workers live, and cannot count: what all share, all lose together. The client is told so at once,"
+        return html(folded("What happened here", f"{says} since the app catches the error."))
     return html("<p>That is not what one expects of a Redis that has ended: look at the table, and run it again.</p>")

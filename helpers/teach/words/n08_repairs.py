@@ -10,7 +10,7 @@ from helpers.teach.chat import Heard
 from helpers.teach.kinds import gain, per_s
 from helpers.teach.outcomes import VOID
 from helpers.teach.shop import Mail, Wrong
-from helpers.teach.widgets import html
+from helpers.teach.widgets import folded, html, rendered
 from helpers.teach.words.n05 import void_in_words
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def lost(found: Losses, *paths: str, bet: float | None = None) -> "Picture":
         for path in paths or WAYS
     ]
     bets = {} if bet is None else {groups[-1].name: bet}
-    return wrong_plot("Visits that the database does not know of", groups, what="of all visits served", bets=bets)
+    what = "share of the visits served"
+    return wrong_plot("Visits that the database does not know of", groups, what=what, bets=bets)
 
 
 def lost_right(found: Losses) -> str:
@@ -68,7 +69,8 @@ def lost_in_words(found: Losses) -> str:
     one, two = found[1][NAIVE], found[2][NAIVE]
     if not two.of:
         return f"This {VOID}: no visit was served."
-    says = f"With two workers {two} visits are missing ({percent(two.share)})."
+    each = f", of which the workers served {' and '.join(map(str, two.by_worker))}" if two.by_worker else ""
+    says = f"With two workers {two} visits are missing ({percent(two.share)}){each}."
     if not two.wrong:
         return f"{says} Nobody came in between this time, which is luck and not a rule. Run it again."
     says += (
@@ -84,8 +86,8 @@ def lost_in_words(found: Losses) -> str:
     return says
 
 
-def ways_in_words(found: Losses) -> Any:
-    """All four ways: which of them lost nothing, and what became of the lock."""
+def compared(found: Losses) -> Any:
+    """All four ways, folded, since they answer 08.2: which of them lost nothing, and what became of the lock."""
     one, two = found[1][LOCKED], found[2][LOCKED]
     exact = [WAYS[path][0] for path, each in found[2].items() if each.of and not each.wrong]
     lines = [f"With two workers {_listed(exact)} lost nothing." if exact else "With two workers every way lost some."]
@@ -96,7 +98,9 @@ def ways_in_words(found: Losses) -> Any:
         )
     elif not two.wrong:
         lines.append("B lost nothing either: its two locks were lucky this time. Run it again, or with more users.")
-    return html("".join(f"<p>{line}</p>" for line in lines))
+    text = "".join(f"<p>{line}</p>" for line in lines)
+    title = "<summary><b>All four, measured</b> (open it when you have answered)</summary>"
+    return html(f"<details>{title}{rendered(lost(found))}{text}</details>")
 
 
 def _listed(letters: Sequence[str]) -> str:
@@ -136,7 +140,7 @@ def _way(repaired: Mapping[str, Heard | None]) -> str:
         says = "A file cannot call, so each worker looks into it again and again; Redis calls every worker at once"
     else:
         says = "Redis calls the workers, a file does not; and still the file was no slower here. Run it again"
-    return f"<p>{says}.</p>"
+    return folded("What they do in that time", f"{says}.")
 
 
 def once_in_words(broken: Sequence[Mail], repaired: Sequence[Mail], workers_ever: int) -> Any:
@@ -144,7 +148,9 @@ def once_in_words(broken: Sequence[Mail], repaired: Sequence[Mail], workers_ever
     says = f"{workers_ever} workers started, one of them in the place of a killed one: <b>{len(repaired)}</b> mail"
     says += f"{'' if len(repaired) == 1 else 's'}, where it had been {len(broken)}."
     if len(repaired) == 1:
-        return html(f"<p>{says} All of them ran the line; one got the row in.</p>")
+        return html(
+            f"<p>{says}</p>" + folded("What it got back", "An empty list: the row was there, and nothing was put in.")
+        )
     return html(f"<p>{says} That should have been one. Which row did each of them want to write?</p>")
 
 
