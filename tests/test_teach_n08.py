@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import nbformat
 import pytest
 
 from helpers.errors import InputError
-from helpers.notebooks import find
+from helpers.notebooks import execute, find
 from helpers.plots.counters import Told, counters_plot
 from helpers.plots.heard import heard_plot
 from helpers.plots.outbox import outbox_plot
@@ -447,3 +449,18 @@ def test_a_statement_that_the_notebook_shows_is_one_of_the_shop(module: str, lin
     code = (notebook.parents[1] / f"helpers/demo/{module}.py").read_text()
     assert line in " ".join(code.split())
     assert line in " ".join("\n".join(cells(notebook, "markdown")).split())
+
+
+@pytest.mark.full
+def test_without_a_redis_server_it_runs_on_and_says_what_it_does_not_show(tmp_path: Path) -> None:
+    (notebook,) = find(["08"])
+    document = nbformat.read(notebook, as_version=4)
+    nowhere = "from helpers.server.companion import Redis\nRedis.program = 'redis-server-that-is-not-there'"
+    document.cells.insert(0, nbformat.v4.new_code_cell(nowhere, id="without-redis"))
+    copy = tmp_path / notebook.name
+    nbformat.write(document, copy)
+    done = execute(copy, into=tmp_path / "out", env={"LAB_PACE": "quick"})
+    assert done.error == ""
+    said = done.copy.read_text()
+    assert said.count(n08_repairs.NO_REDIS) >= 3
+    assert "What Redis costs is not shown" in said
