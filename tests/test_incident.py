@@ -44,10 +44,10 @@ def test_workers_come_and_go_under_an_open_load_at_half_capacity_and_no_request_
 
 def test_of_a_killed_worker_exactly_what_it_had_begun_is_lost_and_nothing_is_sent_again() -> None:
     with Server(workers=2) as server:
-        kill = At(0.6, "kill -9", lambda: kill_one(server))
-        found = incident(server, "/sleep?ms=400", [kill], rate=40, duration=1.5, **QUIET)
+        kill = At(0.5, "kill -9", lambda: kill_one(server))
+        found = incident(server, "/sleep?ms=300", [kill], rate=40, duration=1.0, **QUIET)
         counts = server.counts()
-    assert found.sent == found.ok + found.lost == 60
+    assert found.sent == found.ok + found.lost == 40
     assert set(found.losses) <= {"reset", "stale_conn"}
     assert 0 < found.unfinished <= found.lost <= found.unfinished + 1  # or one more came to it in that very moment
     assert not (found.result.records["flags"] >> ATTEMPT_SHIFT).any()
@@ -64,19 +64,18 @@ def kill_one(server: Server) -> None:
 
 
 def test_what_cannot_be_done_is_an_event_that_was_refused_and_the_load_goes_on() -> None:
-    released = threading.Event()
+    never = threading.Event()
     with Server(**BARE) as server:
-        threading.Timer(1.2, released.set).start()
         acts = [
             At(0.1, "scale(2)", lambda: server.scale(2)),
-            At(0.2, "slow", released.wait),
+            At(0.2, "slow", lambda: never.wait(0.8)),
             At(0.3, "too late", lambda: pytest.fail("the load was over")),
         ]
         found = incident(server, "/", acts, rate=50, duration=0.5, **QUIET)
     assert found.lost == 0
     assert ["without a supervisor" in each.refused for each in found.events] == [True, False, False]
     assert [each.refused == TOO_LATE for each in found.events] == [False, False, True]
-    assert found.event("slow").to_s > 1.0, "what was begun is waited for"
+    assert found.event("slow").to_s >= 0.99, "what was begun is waited for"
     with pytest.raises(InputError, match="nothing was done under the name 'other'"):
         found.event("other")
 

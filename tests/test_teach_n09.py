@@ -488,14 +488,7 @@ def test_requests_in_hand_are_answered_where_there_is_patience_and_cut_off_where
     assert got == {5.0: {"ok"}, 0.1: {"RemoteProtocolError"}} or got == {5.0: {"ok"}, 0.1: {"ReadError"}}
 
 
-def test_a_burst_is_counted_worker_by_worker(state_folder):  # noqa: F811
-    with Server() as one:
-        found = burst(one.url, "/blocking?ms=40", times=5, workers=2)
-    assert (found.shares, found.failed) == ((5, 0), 0)
-    assert found.slowest_s == pytest.approx(5 * 0.04, rel=0.5)
-
-
-def test_a_proxy_and_its_servers_are_looked_at_as_one(state_folder):  # noqa: F811
+def test_a_burst_is_counted_and_a_proxy_and_its_servers_are_looked_at_as_one(state_folder):  # noqa: F811
     require("nginx")
     servers = [Server().start() for _ in range(2)]
     try:
@@ -510,6 +503,9 @@ def test_a_proxy_and_its_servers_are_looked_at_as_one(state_folder):  # noqa: F8
             servers[0].stop()
             assert front.worker_pids == [servers[1].pid]
             assert gone in front.counts(), "what it had done is not forgotten"
+            alone = burst(servers[1].url, "/blocking?ms=40", times=5)
+            assert (alone.shares, alone.failed) == ((5, 0), 0)
+            assert alone.slowest_s == pytest.approx(5 * 0.04, rel=0.5)
     finally:
         for server in servers:
             server.stop()

@@ -172,7 +172,7 @@ def bursts_picture(bursts: Mapping[str, Sequence[Burst]]) -> "Picture":
     ]
     return burst_plot(
         f"{sum(first.shares)} requests at one moment, {len(first.shares)} workers: who takes them?",
-        "a bar per worker and try, the busier one above · dashed: an even share · at the right: the slowest request",
+        "a bar per worker and try · dashed: an even share · at the right: the slowest request",
         servers,
         even=even,
     )
