@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from helpers.experiment import PINNING, Pace, pace
 from helpers.machine import usable_cpus
 from helpers.server import registry
+from helpers.teach.cells import close_all
 from helpers.teach.missing import explain_missing_names
-from helpers.teach.panel.panel import close_all
 from helpers.teach.widgets import html, show
 
 
