@@ -81,7 +81,13 @@ def learner(number: str, **env: str) -> Iterator[Learner]:
 
 @pytest.mark.parametrize(
     "number",
-    ["03", *(pytest.param(each, marks=pytest.mark.full) for each in ("00", "02", "04", "05", "06", "07", "08", "09", "11"))],
+    [
+        "03",
+        *(
+            pytest.param(each, marks=pytest.mark.full)
+            for each in ("00", "02", "04", "05", "06", "07", "08", "09", "11")
+        ),
+    ],
 )
 def test_a_kernel_interrupted_in_mid_load_can_run_the_cell_again(number: str) -> None:
     with learner(number) as learns:
