@@ -41,7 +41,7 @@ ANIMALS: tuple[Animal, ...] = (
     Animal("blocking: HTTP client in async def", "blocking:requests_style", BLOCKED, downstream_admits=64),
     Animal("blocking: sqlite in async def", "blocking:sqlite", BLOCKED),
     Animal("blocking: subprocess.run in async def", "blocking:subprocess_run", BLOCKED),
-    Animal("blocking: one request in five", "blocking:one_in_five", BLOCKED),
+    Animal("blocking: one request in five", "blocking:one_in_five", BLOCKED, quick=True),
     Animal("blocking: pure ASGI middleware", "blocking:middleware", BLOCKED),
     Animal("blocking: BaseHTTPMiddleware around def", "blocking:dispatch", BLOCKED),
     Animal("blocking: async dependency", "blocking:dependency", BLOCKED),
