@@ -12,6 +12,7 @@ from helpers.errors import InputError
 from helpers.plots.picture import FAILED, HALO, INK, LINE, SOFT_INK, Picture, drawn, percent
 
 WIDTH, RIGHT, HEAD, FOOT = 8.2, 1.75, 0.85, 0.7  # inches
+BET_ON = "two workers"  # every bet is about them
 BAR_IN, GAP_IN = 0.24, 0.26
 LEAST_WIDE = 0.5  # of the axis: the longest bar is not stretched beyond this share
 
@@ -39,8 +40,8 @@ class Group:
 def wrong_plot(title: str, groups: Sequence[Group], *, what: str, bets: Mapping[str, float] | None = None) -> Picture:
     """A bar per variant of each group: the share that was wrong, with the two numbers behind it.
 
-    `what` names the axis: a share of what. `bets` are shares by the group's name, drawn at its longest bar. Raises
-    InputError for no group.
+    `what` names the axis: a share of what. `bets` are shares by the group's name, drawn at the bar of two workers.
+    Raises InputError for no group.
     """
     if not groups:
         raise InputError("there is nothing to draw", "give at least one group")
@@ -60,9 +61,10 @@ def wrong_plot(title: str, groups: Sequence[Group], *, what: str, bets: Mapping[
     for each in groups:
         _draw(picture, axes, each, top, inner)
         if each.name in bets:
-            worst = max(range(len(each.found)), key=lambda i: getattr([*each.found.values()][i], "share", 0.0))
+            names = [*each.found]
+            at = names.index(BET_ON) if BET_ON in names else len(names) - 1
             style: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": INK, "clip_on": False, "zorder": 8}
-            y = top + BAR_IN * (worst + 1)
+            y = top + BAR_IN * (at + 0.5)
             axes.plot([bets[each.name]], [y], "D", markersize=9, markeredgewidth=1.6, **style)
         top += BAR_IN * len(each.found) + GAP_IN
     return picture.finish(_alt(title, groups, bets), _table(groups))
