@@ -251,6 +251,7 @@ def test_steps_are_told_where_they_show_and_questioned_where_they_do_not():
     assert "came back after 1.0 s and 1.0 s" in told
     flat = happened(*GROWN.events, crew=GROWN.crew, rates=((40, 7),), new_connections=True, rate=66)
     assert "here that does not show" in str(n09.grown_in_words(flat, 20))
+    assert "It steps at" not in str(n09.grown_in_words(flat, 20))
     assert "though 66 come" not in str(n09.grown_in_words(flat, 20))
     assert "pulled the plug" in str(n09.grown_in_words(VOIDED, 20))
     close = happened(Event("scale(3)", 2.0, 3.9), Event("scale(4)", 4.0, 5.0), crew=GROWN.crew, rates=((40, 7),))
@@ -308,6 +309,9 @@ def test_a_killed_worker_is_told_with_what_it_had_and_when_it_was_back():
     told = str(n09_ends.killed_in_words(KILLED))
     assert "It was replaced 1.2 s later" in told
     assert "24 requests came until then" in told
+    both = happened(Event(KILL, 1.0, 1.0), crew=((0.0, 2), (1.01, 0)), lost=dict.fromkeys(range(20, 120), REFUSED))
+    assert "fetch them" in told
+    assert "fetch them" not in str(n09_ends.killed_in_words(both))
     for_good = happened(Event(KILL, 1.0, 1.0), crew=((0.0, 2), (1.01, 1)))
     assert "not replaced before the load ended" in str(n09_ends.killed_in_words(for_good))
     assert "pulled the plug" in str(n09_ends.killed_in_words(VOIDED))
@@ -365,6 +369,11 @@ def test_who_noticed_that_a_worker_hangs_is_told_by_the_workers_that_went():
     assert "uvicorn: blocked: nobody noticed; stopped: its worker was ended after 1.5 s" in told
     assert "gunicorn: blocked: its worker was ended after 1.5 s, and replaced; stopped: its worker was ended" in told
     assert "granian: blocked: nobody noticed; stopped: nobody noticed" in told
+    assert "a thread of the worker answers" in told
+    assert "no sign, no worker" in told
+    other_way = str(deeper.hung_in_words({"uvicorn": hanging(2.0, 4.5), "gunicorn": hanging()}))
+    assert "a thread of the worker answers" not in other_way
+    assert "no sign, no worker" not in other_way
     assert "pulled the plug" in str(deeper.hung_in_words({"uvicorn": VOIDED}))
     assert "quick pace" in str(deeper.hung_in_words({}))
 
@@ -379,6 +388,7 @@ def test_recycled_workers_are_missed_for_as_long_as_the_strip_says():
     assert "as it is: a worker was missing for 2.5 s, nobody served for 1.5 s" in told
     assert "with jitter: a worker was missing for 1.5 s, somebody served all the time" in told
     assert "With 1 s nobody served for 0.0 s" in told
+    assert "No worker came to its limit" in str(deeper.recycled_in_words(dict.fromkeys(recycled, happened())))
     quickly = dict.fromkeys(recycled, apart)
     assert "why so long" not in str(deeper.recycled_in_words(quickly))
     assert "pulled the plug" in str(deeper.recycled_in_words({"no jitter": VOIDED}))

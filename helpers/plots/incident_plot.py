@@ -149,7 +149,7 @@ def _draw_names(axes: Axes, course: Course, rows: Sequence[int]) -> None:
     for event, row in zip(course.events, rows, strict=True):
         y = 1 + (0.05 + NAME_IN * row) / PANEL_IN
         at: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "va": "bottom", "size": 10.5}
-        axes.text(event.from_s, y, _name(event), color=INK, **at)
+        axes.text(event.from_s, y, _name(event), color=INK, path_effects=HALO, zorder=7, **at)
         axes.plot([event.from_s] * 2, [1, y], color=SOFT_INK, linewidth=1.2, clip_on=False, transform=at["transform"])
 
 

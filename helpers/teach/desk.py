@@ -25,20 +25,20 @@ from helpers.teach.live_course import DRAW_EVERY_S
 from helpers.teach.widgets import WITHOUT, html, library, rendered, show
 
 MOST = 6  # workers on the slider
-LONGEST_S = 60.0
+LENGTH_S = 40.0
 GRACE_S = 0.4  # a click on Stop is answered within a second
 BY_CODE = "desk.start(), desk.scale(3), desk.stop()"
 TITLE = "Your load, and your workers"
 
 
 class Desk:
-    """A server under an open load of `rate` requests per second on `path`, for a minute at most.
+    """A server under an open load of `rate` requests per second on `path`, for `duration` seconds at most.
 
     Nothing runs before `start()`; `stop()`, a run of its cell, `finish()` and the end of the kernel end it. `load` goes
     to load_test.
     """
 
-    def __init__(self, path: str, *, rate: float, workers: int = 2, duration: float = LONGEST_S, **load: Any) -> None:
+    def __init__(self, path: str, *, rate: float, workers: int = 2, duration: float = LENGTH_S, **load: Any) -> None:
         self._path, self._duration, self._load = path, duration, {"rate": rate, "warmup": 0, "progress": False, **load}
         self.server = Server(workers=workers)
         self.wanted = workers

@@ -111,16 +111,23 @@ def why_lost(incident: Incident) -> str:
     """For every lost request its reason, in one sentence; says so where there is none."""
     if not incident.lost:
         return f"Of {incident.sent:,} requests sent, {incident.ok:,} were answered: none was lost."
-    broken = incident.losses.get("reset", 0) + incident.losses.get("stale_conn", 0)
-    begun = min(incident.unfinished, broken)
     told = []
-    if begun:
+    if begun := _broken(incident) - unread(incident):
         told.append(f"{begun} had been begun, by the server's own count: their worker took them with it")
-    if unread := broken - begun:
-        told.append(_unread(incident, unread))
+    if number := unread(incident):
+        told.append(_unread(incident, number))
     told += [f"{number} {name}: {REASONS[name]}" for name, number in incident.losses.items() if name not in BROKEN]
     were = "was" if incident.lost == 1 else "were"
     return f"{incident.lost} of {incident.sent:,} requests sent {were} lost. {'; '.join(told)}."
+
+
+def unread(incident: Incident) -> int:
+    """Requests whose connection broke before a worker had begun them."""
+    return max(0, _broken(incident) - incident.unfinished)
+
+
+def _broken(incident: Incident) -> int:
+    return sum(incident.losses.get(name, 0) for name in BROKEN)
 
 
 def _unread(incident: Incident, number: int) -> str:
@@ -155,15 +162,18 @@ def grown_in_words(grown: Incident, each_per_s: float) -> Any:
     steps = steps_of(grown)
     told = ", ".join(f"{short(per_s)} with {workers}" for workers, per_s in steps)
     text = f"Answers per second: {told} workers. "
-    if all(later[1] > NO_GAIN_BELOW * before[1] for before, later in pairwise(steps)):
-        text += f"So each worker brings about the {each_per_s:.0f} that it can do. "
-    else:
-        text += f"Each worker can do {each_per_s:.0f}: here that does not show. Was the machine busy? Run it again. "
     waits = " and ".join(f"{event.to_s - event.from_s:.1f} s" for event in grown.events)
-    text += (
-        f"It steps at the end of the grey band, not at the line: the calls came back after {waits}, which is how long a"
-        " new process needs until it has imported the app and serves. Meanwhile the others went on. "
-    )
+    if all(later[1] > NO_GAIN_BELOW * before[1] for before, later in pairwise(steps)):
+        text += (
+            f"So each worker brings about the {each_per_s:.0f} that it can do. It steps at the end of the grey band,"
+            f" not at the line: the calls came back after {waits}, which is how long a new process needs until it has"
+            " imported the app and serves. Meanwhile the others went on. "
+        )
+    else:
+        text += (
+            f"Each worker can do {each_per_s:.0f}: here that does not show. The calls came back after {waits}. Was the"
+            " machine busy? Run it again. "
+        )
     come = grown.result.plan.rate_per_s or 0.0
     if steps[-1][1] > come:
         text += (

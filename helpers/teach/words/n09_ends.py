@@ -12,7 +12,19 @@ from helpers.plots.picture import count
 from helpers.teach.outcomes import VOID
 from helpers.teach.together import Together
 from helpers.teach.widgets import folded, html
-from helpers.teach.words.n09 import KILL, ROLL, back_after_s, done, lost_because, lost_in_words, void_of, why_lost
+from helpers.teach.words.n09 import (
+    ALL,
+    KILL,
+    ROLL,
+    answer_of,
+    back_after_s,
+    done,
+    lost_because,
+    lost_in_words,
+    unread,
+    void_of,
+    why_lost,
+)
 
 if TYPE_CHECKING:
     from helpers.plots.picture import Picture
@@ -33,7 +45,7 @@ def rolled_in_words(rolled: Incident) -> Any:
         f"All workers were replaced in {event.to_s - event.from_s:.1f} s, and never fewer than {least} served"
         f"{': one after the other, and each time the new one first' if least >= before else ''}. {why_lost(rolled)}"
     )
-    if rolled.lost:
+    if unread(rolled):
         text += (
             " That worker was at work on something else, and had not looked into the connection yet. “Graceful” is a"
             " promise to requests that were <i>begun</i>; nobody has promised anything to those that are on their way."
@@ -109,13 +121,13 @@ def killed_in_words(killed: Incident) -> Any:
             " has to import the app."
         )
     _, came = lost_because(killed, KILL)
-    return html(
-        folded(
-            title,
-            f"{text} {came} requests came until then. Nobody had to be told that the worker was dead: nobody sends"
-            " requests to workers. Those that live come to the door and fetch them.",
+    text += f" {came} requests came until then."
+    if answer_of(killed, KILL) != ALL:
+        text += (
+            " Nobody had to be told that the worker was dead: nobody sends requests to workers. Those that live come"
+            " to the door and fetch them."
         )
-    )
+    return html(folded(title, text))
 
 
 def stopped_picture(stopped: Mapping[str, Together]) -> "Picture":
