@@ -6,22 +6,36 @@ from helpers.errors import StartError
 
 TAIL_LINES = 12
 
-# The line in which a traceback ends: it follows an indented one, and is not a line of uvicorn's log.
-_EXCEPTION = r"^[ \t]+\S.*\n(?P<name>(?!(?:TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL):)[A-Za-z_][\w.]*(?:: .*)?)$"
+# The line in which a traceback ends: it follows an indented one, and is not a line of uvicorn's log, nor the end that
+# gunicorn makes of itself afterwards.
+_EXCEPTION = (
+    r"^[ \t]+\S.*\n(?P<name>(?!(?:TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL|gunicorn\.errors\.HaltServer):)"
+    r"[A-Za-z_][\w.]*(?:: .*)?)$"
+)
 # uvicorn reports its own port in its log: a traceback that ends so is the app's
 APPS_OWN_PORT = r"^OSError: \[Errno \d+\] (?:Address already in use|error while attempting to bind)"
-# Patterns of uvicorn's and Python's own messages, the most telling first; groups may be used in message and hint.
+_NO_MODULE = (
+    "there is no module {name!r} to import the app from",
+    "check the spelling, and that app_dir (now {app_dir}) is the folder that holds it",
+)
+_NO_ATTRIBUTE = (
+    "module {module!r} has no {name!r}",
+    "the part after the colon is the variable that holds the app, as in app = FastAPI()",
+)
+# Patterns of the programs' and Python's own messages, the most telling first; groups may be used in message and hint.
+# MODULE and ATTRIBUTE stand for the two parts of the app's import string.
 _CAUSES: tuple[tuple[str, str, str], ...] = (
     (
-        r'Could not import module "(?P<name>[^"]+)"',
-        "there is no module {name!r} to import the app from",
-        "check the spelling, and that app_dir (now {app_dir}) is the folder that holds it",
+        r"No module named '(?P<name>uvicorn|gunicorn|granian)'",
+        "the interpreter that runs it has no server program: No module named {name!r}",
+        "install it there, or name another interpreter with python=",
     ),
-    (
-        r'Attribute "(?P<name>[^"]+)" not found in module "(?P<module>[^"]+)"',
-        "module {module!r} has no {name!r}",
-        "the part after the colon is the variable that holds the app, as in app = FastAPI()",
-    ),
+    (r'Could not import module "(?P<name>[^"]+)"', *_NO_MODULE),
+    (r"^RuntimeError: Could not import '(?P<name>[^']+)'", *_NO_MODULE),
+    (r"^ModuleNotFoundError: No module named '(?P<name>MODULE)'", *_NO_MODULE),
+    (r'Attribute "(?P<name>[^"]+)" not found in module "(?P<module>[^"]+)"', *_NO_ATTRIBUTE),
+    (r"Failed to find attribute 'ATTRIBUTE' in 'MODULE'", *_NO_ATTRIBUTE),
+    (r"^AttributeError: module 'MODULE' has no attribute 'ATTRIBUTE'", *_NO_ATTRIBUTE),
     (
         r"Error loading ASGI app factory: (?P<name>.+)",
         "the app factory failed: {name}",
@@ -38,7 +52,7 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
         "put `uvicorn.run(...)` under `if __name__ == '__main__':`, so that importing the app starts nothing",
     ),
     (
-        r"Application startup failed",
+        r"(?:Application|ASGI lifespan) startup failed",
         "the app's start-up (lifespan) failed{exception}",
         "the traceback is in the last lines of its log; mend it, then start again",
     ),
@@ -50,7 +64,7 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
     (
         _EXCEPTION,
         "the app raised an exception: {name}",
-        'the traceback is in the last lines of its log; `python -c "import {module_of_app}"` shows it too',
+        'the traceback is in the last lines of its log; `python -c "import {module}"` shows it too',
     ),
 )
 
@@ -58,13 +72,16 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
 def start_error(log: str, *, app: str, app_dir: str, event: str) -> StartError:
     """The error for a launch that did not become ready; `event` says how it ended, where the log does not."""
     raised = re.findall(_EXCEPTION, log, re.MULTILINE)
+    module, _, attribute = app.partition(":")
     words = {
         "app_dir": app_dir,
-        "module_of_app": app.partition(":")[0],
+        "module": module,
+        "name": attribute,
         "exception": f": {raised[-1]}" if raised else "",
     }
     for pattern, message, hint in _CAUSES:
-        matches = list(re.finditer(pattern, log, re.MULTILINE))
+        told = pattern.replace("MODULE", re.escape(module)).replace("ATTRIBUTE", re.escape(attribute))
+        matches = list(re.finditer(told, log, re.MULTILINE))
         if matches:
             words |= {key: value for key, value in matches[-1].groupdict().items() if value is not None}
             return StartError(f"{app!r} did not start: {message.format(**words)}", hint.format(**words), tail(log))

@@ -7,7 +7,7 @@ import http.client
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -43,7 +43,7 @@ class Front:
     def port(self) -> int:
         return self._server.server_address[1]
 
-    def add(self, urls: Sequence[str]) -> None:
+    def add(self, urls: Iterable[str]) -> None:
         with self._lock:
             self._urls |= dict.fromkeys(urls)
 

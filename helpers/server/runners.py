@@ -4,6 +4,7 @@ import importlib.util
 import inspect
 import json
 import os
+import re
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
@@ -14,6 +15,7 @@ from typing import Any, ClassVar
 from helpers.errors import InputError
 
 CHILD = Path(__file__).parent / "child"
+_PLAIN = r"(?:int|float|bool|str)(?: \| None)?"
 GRACEFUL_SHUTDOWN_S = 3  # the programs' own defaults wait for requests in hand for long, or without limit
 
 
@@ -160,6 +162,7 @@ class Gunicorn(Runner):
     name = "gunicorn"
     reserved = frozenset(
         {"bind", "workers", "worker_class", "asgi_loop", "accesslog", "chdir", "wsgi_app", "config", "daemon", "reload"}
+        | {"post_fork", "post_worker_init", "worker_exit", "nworkers_changed"}  # the hooks of child/under_gunicorn.py
     )
     options_are = "gunicorn has no setting"
     described_in = "see `gunicorn --help`; names are written with underscores, such as reuse_port or timeout"
@@ -209,9 +212,17 @@ class Granian(Runner):
     described_in = "see `granian --help`; names are written with underscores, such as workers_kill_timeout"
 
     def known(self) -> Collection[str]:
-        from granian.server.common import AbstractServer
+        return self._parameters()
 
-        return inspect.signature(AbstractServer.__init__).parameters
+    def refuses(self, option: str, value: Any) -> str | None:
+        from granian import constants, log
+
+        kind = self._parameters()[option].annotation  # as text
+        choices = getattr(constants, kind, getattr(log, kind, None))
+        if choices is not None:
+            names = [choice.value for choice in choices]
+            return None if value in names else f"choose one of: {', '.join(names)}"
+        return None if re.fullmatch(_PLAIN, kind) else "it takes an object, which cannot be handed to another process"
 
     def arguments(self, launch: Launch) -> dict[str, Any]:
         return {
@@ -220,6 +231,11 @@ class Granian(Runner):
             "log_access": launch.access_log,
             "workers_kill_timeout": GRACEFUL_SHUTDOWN_S,
         }
+
+    def _parameters(self) -> Mapping[str, inspect.Parameter]:
+        from granian.server.common import AbstractServer
+
+        return inspect.signature(AbstractServer).parameters
 
     def scale_signal(self, up: bool) -> int | None:
         return None

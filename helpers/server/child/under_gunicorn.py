@@ -9,7 +9,7 @@ def serve(settings: "dict[str, Any]", launch: Any) -> None:
     _Gunicorn(settings, launch).run()
 
 
-class _Gunicorn(WSGIApplication):
+class _Gunicorn(WSGIApplication):  # type: ignore[misc]
     """Its settings come from the launch alone: not from a command line, an environment variable or a gunicorn.conf.py.
 
     They are read again at each SIGHUP.
