@@ -1,6 +1,7 @@
 """demo/state.py is right with one worker and wrong with two; shared.py and shared_redis.py are right with two."""
 
 import asyncio
+import importlib
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -139,6 +140,12 @@ def test_in_redis_two_workers_agree(redis: Redis) -> None:
         assert gone.said.startswith("redis: ")
 
 
+def test_a_redis_on_the_default_port_is_never_asked_without_being_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    shared = importlib.import_module("helpers.demo.shared_redis").shared
+    assert shared.connection_pool.connection_kwargs["port"] != 6379
+
+
 @pytest.mark.full
 def test_in_redis_nothing_of_the_four_is_wrong(redis: Redis) -> None:
     assert wrong(four_more(IN_REDIS, 2, redis_url=redis.url)) == NONE_WRONG
@@ -189,7 +196,7 @@ def test_a_damaged_database_keeps_the_shop_closed_and_says_why(workers: int) -> 
 def test_a_read_only_database_keeps_the_shop_closed_and_says_why(workers: int) -> None:
     with shop(IN_A_FILE, 1) as (files, server):
         server.stop()
-        read_only = files.env | {"DATABASE": f"file:{files.database}?mode=ro"}
+        read_only = files.env | {"DATABASE": files.database.as_uri() + "?mode=ro"}
         with pytest.raises(StartError, match="attempt to write a readonly database"):
             Server(IN_A_FILE, workers=workers, env=read_only).start()
 

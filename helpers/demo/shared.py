@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -167,8 +167,9 @@ async def newsletter() -> None:
     """Every worker has the clock, one of them the lease; if it ends, another has it three letters later."""
     while True:
         await asyncio.sleep(EVERY_S)
-        if await run_in_threadpool(ask, HOLD, ME, time.time(), 3 * EVERY_S):
-            send_mail("newsletter")
+        with suppress(sqlite3.OperationalError):  # locked for too long: then at the next tick
+            if await run_in_threadpool(ask, HOLD, ME, time.time(), 3 * EVERY_S):
+                send_mail("newsletter")
 
 
 # ---------------------------------------------------------------------------------------------------------- the cache

@@ -12,8 +12,8 @@ from helpers.errors import InputError
 from helpers.plots.picture import FAILED, HALO, INK, LINE, SOFT_INK, Picture, drawn, percent
 
 WIDTH, RIGHT, HEAD, FOOT = 8.2, 1.75, 0.85, 0.7  # inches
-BET_ON = "two workers"  # every bet is about them
 BAR_IN, GAP_IN = 0.24, 0.26
+EDGE, WORDS = 0.015, 0.45  # of the axis: half a diamond, and the room of the words behind a bar
 LEAST_WIDE = 0.5  # of the axis: the longest bar is not stretched beyond this share
 
 
@@ -37,11 +37,13 @@ class Group:
 
 
 @drawn
-def wrong_plot(title: str, groups: Sequence[Group], *, what: str, bets: Mapping[str, float] | None = None) -> Picture:
+def wrong_plot(
+    title: str, groups: Sequence[Group], *, what: str, bets: Mapping[str, float] | None = None, bets_on: str = ""
+) -> Picture:
     """A bar per variant of each group: the share that was wrong, with the two numbers behind it.
 
-    `what` names the axis: a share of what. `bets` are shares by the group's name, drawn at the bar of two workers.
-    Raises InputError for no group.
+    `what` names the axis: a share of what. `bets` are shares by the group's name, drawn on its bar of the variant
+    `bets_on`. Raises InputError for no group.
     """
     if not groups:
         raise InputError("there is nothing to draw", "give at least one group")
@@ -59,18 +61,12 @@ def wrong_plot(title: str, groups: Sequence[Group], *, what: str, bets: Mapping[
     axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.0f} %"))
     top = GAP_IN / 2
     for each in groups:
-        _draw(picture, axes, each, top, inner)
-        if each.name in bets:
-            names = [*each.found]
-            at = names.index(BET_ON) if BET_ON in names else len(names) - 1
-            style: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": INK, "clip_on": False, "zorder": 8}
-            y = top + BAR_IN * (at + 0.5)
-            axes.plot([bets[each.name]], [y], "D", markersize=9, markeredgewidth=1.6, **style)
+        _draw(picture, axes, each, top, inner, {bets_on: bets[each.name]} if each.name in bets else {})
         top += BAR_IN * len(each.found) + GAP_IN
     return picture.finish(_alt(title, groups, bets), _table(groups))
 
 
-def _draw(picture: Picture, axes: Axes, group: Group, top: float, inner_in: float) -> None:
+def _draw(picture: Picture, axes: Axes, group: Group, top: float, inner_in: float, bets: Mapping[str, float]) -> None:
     panel_in = axes.get_position().width * picture.width_in
     side: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "center"}
     axes.text(-inner_in / panel_in, top + BAR_IN / 2, group.name, size=11, weight="bold", **side)
@@ -84,7 +80,13 @@ def _draw(picture: Picture, axes: Axes, group: Group, top: float, inner_in: floa
         axes.barh(y, share.share, 0.8 * BAR_IN, color=FAILED, zorder=3)
         axes.plot([0, 0], [y - 0.4 * BAR_IN, y + 0.4 * BAR_IN], color=LINE, linewidth=3, zorder=4, clip_on=False)
         words = f"  {_numbers(share)}" + (f": {percent(share.share)}" if share.wrong else "")
-        axes.text(share.share, y, words, weight="bold" if share.wrong else "normal", **style)
+        end, bet = share.share, bets.get(name)
+        if bet is not None:
+            at: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": INK, "clip_on": False, "zorder": 8}
+            axes.plot([bet], [y], "D", markersize=8, markeredgewidth=1.6, **at)
+            if 0 <= bet - end + EDGE < WORDS * axes.get_xlim()[1]:  # it would lie on the words
+                end = bet + EDGE
+        axes.text(end, y, words, weight="bold" if share.wrong else "normal", **style)
 
 
 def _alt(title: str, groups: Sequence[Group], bets: Mapping[str, float]) -> str:

@@ -62,7 +62,7 @@ def four(found: Found, bets: Mapping[str, float]) -> "Picture":
         for line in LINES
     ]
     what = "share of the answers, searches let through, pages, letters"
-    return wrong_plot("Four more variables: what goes wrong", groups, what=what, bets=bets)
+    return wrong_plot("Four more variables: what goes wrong", groups, what=what, bets=bets, bets_on=TWO)
 
 
 def four_right(found: Found) -> dict[str, str]:

@@ -53,7 +53,7 @@ def lost(found: Losses, *paths: str, bet: float | None = None) -> "Picture":
     ]
     bets = {} if bet is None else {groups[-1].name: bet}
     what = "share of the visits served"
-    return wrong_plot("Visits that the database does not know of", groups, what=what, bets=bets)
+    return wrong_plot("Visits that the database does not know of", groups, what=what, bets=bets, bets_on="two workers")
 
 
 def lost_right(found: Losses) -> str:
