@@ -62,5 +62,5 @@ def order_of_a_deploy(answer: Any) -> tuple[bool, str]:
     if at["E"] < at["C"]:
         return False, "Nothing in hand: for how long, while the proxy goes on sending requests to it?"
     if at["A"] < at["E"]:
-        return False, "It would wait for them, up to its time-out. But the step that waits stands after it: what for?"
+        return False, "After SIGTERM it waits for 1 s. What becomes of a request that needs 8?"
     return True, "There is somebody for every request, and nobody is stopped who has one."
