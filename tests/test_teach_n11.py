@@ -263,6 +263,7 @@ def test_the_page_is_linked_from_the_notebooks_folder(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------- on real servers
 
 
+@pytest.mark.full
 def test_the_three_look_alike_with_one_worker_and_two_probes_tell_them_apart(
     state_folder: object,  # noqa: F811
 ) -> None:
