@@ -309,8 +309,8 @@ def test_a_program_that_is_not_installed_is_named(runner, monkeypatch):
 
 
 def test_gunicorn_on_a_system_for_which_it_is_not_made(monkeypatch):
-    monkeypatch.setattr("os.name", "nt")
-    with pytest.raises(LabError, match="it does not run on this system") as caught:
-        Server(runner="gunicorn")
-    monkeypatch.undo()
+    with monkeypatch.context() as elsewhere:  # not undo(): the test's own state folder is patched, too
+        elsewhere.setattr("os.name", "nt")
+        with pytest.raises(LabError, match="it does not run on this system") as caught:
+            Server(runner="gunicorn")
     assert "WSL" in caught.value.hint
