@@ -152,7 +152,7 @@ def test_the_cost_is_a_share_of_the_work_that_was_there_before() -> None:
 @pytest.mark.parametrize(
     ("visits", "right", "says"),
     [
-        (SPLIT, n08.EACH, "Each process has its own copy"),
+        (SPLIT, n08.EACH, "Each process has a variable of its own"),
         (one_counter(*[11, 12] * 50), n08.ONE_FOR_ALL, "What do these two share?"),
         (told(*[11] * 100), VOID, "Nobody promised it"),
         ([*told(*[11, 12] * 50)[:-1], {"visits": 70, "pid": 12}], n08.COLLIDE, "neither one counter nor two"),
@@ -230,11 +230,11 @@ def losses(one: int, two: int, *, locked: int = 90, of: int = 1000) -> dict[int,
 
 @pytest.mark.parametrize(
     ("two", "right"),
-    [(0, n08_repairs.NONE_LOST), (20, n08_repairs.FEW), (70, n08_repairs.BETWEEN), (300, n08_repairs.MANY)],
+    [(0, VOID), (20, n08_repairs.FEW), (70, n08_repairs.BETWEEN), (300, n08_repairs.MANY)],
 )
 def test_the_losses_bear_out_one_answer(two: int, right: str) -> None:
     assert n08_repairs.lost_right(losses(5, two)) == right
-    assert ("luck and not a rule" in n08_repairs.lost_in_words(losses(5, two))) == (two == 0)
+    assert ("That proves nothing" in n08_repairs.lost_in_words(losses(5, two))) == (two == 0)
 
 
 def test_that_one_worker_loses_too_is_said_only_where_it_does() -> None:
@@ -250,8 +250,8 @@ def test_that_one_worker_loses_too_is_said_only_where_it_does() -> None:
 def test_the_lock_is_told_as_it_came() -> None:
     assert "right with one worker and wrong with two" in str(n08_repairs.compared(losses(5, 300)))
     lucky = str(n08_repairs.compared(losses(5, 300, locked=0)))
-    assert "B, C and D lost nothing" in lucky
-    assert "its two locks were lucky" in lucky
+    assert "B, C and D lost nothing this time" in lucky
+    assert "B had luck" in lucky
 
 
 def test_the_ways_of_a_message_are_compared_also_without_redis() -> None:
@@ -413,7 +413,7 @@ def test_a_picture_says_in_one_sentence_what_it_shows() -> None:
         "4 with worker 11, 4 with worker 12; 32 of 64 messages arrived; your bet was 64" in n08.chat(CHAT, bet=1.0).alt
     )
     assert "worker 11 sent 1, and was killed" in n08.mails(BOTH.mails, {11: 0.62}).alt
-    assert "A read, then write: one worker 500 of 900, two workers 400 of 1,000; B" in n08_repairs.lost(LOST).alt
+    assert "A: read, then write: one worker 500 of 900, two workers 400 of 1,000; B:" in n08_repairs.lost(LOST).alt
     assert "two, with Redis not measured" in deeper.four(FOUND | {deeper.REDIS: None}, {"cache": 0.5}).alt
     assert "(your bet: 50 %)" in deeper.four(FOUND, {"cache": 0.5}).alt
 

@@ -1,9 +1,10 @@
 """A picture that fills while a sweep runs: `grid(at=..., on_run=LiveGrid())`."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from helpers.experiment import Run, SweepResult
+from helpers.teach.redrawn import Redrawn
 
 if TYPE_CHECKING:
     from helpers.plots.picture import Picture
@@ -18,19 +19,11 @@ class LiveGrid:
     def __init__(self, draw: "Callable[[SweepResult], Picture] | None" = None) -> None:
         self._draw = draw or _grid
         self._runs: list[Run] = []
-        self._handle: Any = None
+        self._place = Redrawn()
 
     def __call__(self, run: Run) -> None:
         self._runs.append(run)
-        picture = self._draw(SweepResult("", "", {}, {}, tuple(self._runs)))
-        try:
-            from IPython.display import display
-        except ImportError:
-            return
-        if self._handle is None:
-            self._handle = display(picture, display_id=True)  # type: ignore[no-untyped-call]
-        else:
-            self._handle.update(picture)
+        self._place.put(self._draw(SweepResult("", "", {}, {}, tuple(self._runs))))
 
 
 def _grid(so_far: SweepResult) -> "Picture":

@@ -22,7 +22,7 @@ SHARED_ASKS: Mapping[str, str] = {
 }
 # 08.2
 WRONG_ASKS: Mapping[str, str] = {
-    "A": "A: that is what you have just measured. How many visits did it lose?",
+    "A": "A: two visits read 7 at the same moment. What does each of them write?",
     "B": "B: this lock is an object in memory. Whom does it hold up, and whom not?",
 }
 MISSED_ASKS: Mapping[str, str] = {
@@ -36,7 +36,9 @@ def what_is_shared(answer: Any) -> tuple[bool, str]:
     """Which of six things two workers of one service share."""
     given = _letters(answer, "ABCDEF")
     if given == SHARED:
-        return True, "What lies in a worker's memory is copied; what lies outside of it, and has a name, is shared."
+        return True, "What lies in a worker's memory is its own; what lies outside of it, and has a name, is shared."
+    if not given:
+        return False, "None of them? Begin with the one that you saw both workers use."
     return False, _first(given, SHARED, COPIED_ASKS, SHARED_ASKS)
 
 
@@ -46,6 +48,8 @@ def which_counts_right(answer: Any) -> tuple[bool, str]:
     given = _letters(answer, "ABCD")
     if given == EXACT:
         return True, "Both leave no moment between reading and writing in which another process could write."
+    if not given:
+        return False, "None of them? Begin with the one that is a single statement."
     return False, _first(given, EXACT, WRONG_ASKS, MISSED_ASKS)
 
 
@@ -55,7 +59,7 @@ def dearer_by(answer: Any, *, cost_ms: float, work_ms: float) -> tuple[bool, str
     given = float(answer)
     right = 100 * cost_ms / work_ms
     if _near(given, right):
-        return True, f"{cost_ms:g} ms on {work_ms:g} ms. Measure it where it is much; where it is not, be right first."
+        return True, f"{cost_ms:g} ms on top of {work_ms:g} ms. If that is little, be right first; if much, measure."
     if _near(given, right / 100):
         return False, "That is the share of 1. How many per cent are that?"
     if _near(given, 100 * cost_ms / (work_ms + cost_ms)):
@@ -64,7 +68,7 @@ def dearer_by(answer: Any, *, cost_ms: float, work_ms: float) -> tuple[bool, str
         return False, "That is the new time, the old one being 100. How much of it is new?"
     if _near(given, 100 * work_ms / cost_ms):
         return False, "You divided the other way round. Which of the two was there before?"
-    return False, "The request took the worker 10 ms. What comes on top, and how much is that of the 10?"
+    return False, "The request took the worker 10 ms. What comes on top, and what share of the 10 is that?"
 
 
 def _letters(answer: Any, known: str) -> frozenset[str]:
@@ -76,8 +80,6 @@ def _letters(answer: Any, known: str) -> frozenset[str]:
 
 def _first(given: frozenset[str], right: frozenset[str], wrongly: Mapping[str, str], missed: Mapping[str, str]) -> str:
     """The question that fits the first letter that is too many, else the first one that is missing."""
-    if not given:
-        return "None of them? Begin with the one that you saw both workers use."
     too_many, missing = sorted(given - right), sorted(right - given)
     return wrongly[too_many[0]] if too_many else missed[missing[0]]
 

@@ -12,16 +12,15 @@ from typing import Any
 from helpers.experiment import PINNING
 from helpers.machine import usable_cpus
 from helpers.server.server import Server
+from helpers.teach.cells import belongs_to_cell
 from helpers.teach.panel.model import PanelModel
 from helpers.teach.panel.parts import state_line
 from helpers.teach.panel.settings import Settings, experiment
 from helpers.teach.predict import Prediction
-from helpers.teach.widgets import WITHOUT, html, library, shell, show
+from helpers.teach.widgets import WITHOUT, html, library, show
 
 DEMO = "helpers.demo.api:app"
 DEMO_PATHS = ("/cpu", "/cpu-def", "/sleep", "/blocking", "/blocking-def", "/native", "/health")
-
-_of_cells: dict[str, "Panel"] = {}  # a cell run again ends the panel that it had made before
 
 
 class Panel:
@@ -56,7 +55,7 @@ class Panel:
         self._paths = list(dict.fromkeys([path, *(paths or (DEMO_PATHS if app == DEMO else ()))]))
         self._cores, self._bet, self._with_load, self._projector = usable, bet, load, projector
         self._view: Any = None
-        _replace_in_cell(self)
+        belongs_to_cell(self)  # a cell run again ends the panel that it had made before
 
     # -------------------------------------------------------------------------------------------- the same, by code
 
@@ -134,31 +133,3 @@ class Panel:
     def _widget_closed(self, change: Any) -> None:
         if change["new"] is None:
             self.close()
-
-
-def close_all() -> None:
-    """Close every panel of this notebook."""
-    while _of_cells:
-        _, panel = _of_cells.popitem()
-        panel.close()
-
-
-def _replace_in_cell(panel: Panel) -> None:
-    """Close the panel that the same cell made when it was run before."""
-    cell = _running_cell()
-    if cell is None:
-        return
-    before = _of_cells.pop(cell, None)
-    _of_cells[cell] = panel
-    if before is not None:
-        before.close()
-
-
-def _running_cell() -> str | None:
-    """What tells the running cell from others: its id where the frontend says it, else its text; None in scripts."""
-    running = shell()
-    if running is None or not hasattr(running, "get_parent"):
-        return None
-    parent = running.get_parent()
-    told = parent.get("metadata", {}).get("cellId") or parent.get("content", {}).get("code")
-    return str(told) if told else None

@@ -92,10 +92,10 @@ def counter_in_words(told: Sequence[Visit]) -> str:
     if sum(most.values()) != visits:
         return f"{said}, together {sum(most.values())} of {visits}: neither one counter nor two. Run it again."
     return (
-        f"{said}: together {visits}, and neither says so. {given_twice(told)} visitors hold a number that somebody else"
-        " holds, too: had it been an order number, you would now have two orders of that name. Nothing was lost, and"
-        " nothing collided. Each process has its own copy of the variable, and which one you read depends on who"
-        " answers."
+        f"The last visitor was told <b>{told[-1]['visits']}</b>. {said}: together {visits}, and neither says so."
+        f" {given_twice(told)} visitors hold a number that somebody else holds, too: had it been an order number, there"
+        " would now be two orders of that name. Nothing was lost, and nothing collided. Each process has a variable of"
+        " its own, and which one you read depends on who answers."
     )
 
 

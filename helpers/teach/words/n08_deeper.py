@@ -147,8 +147,9 @@ def handover_in_words(sent: Sequence[Mail], killed: Mapping[int, float], *, ever
     return html(
         folded(
             title,
-            f"{says} At no time did two send. It is a trade: a long lease is a long silence after a death, a short one"
-            " is lost by a worker that is only slow.",
+            f"{says} At no time did two send, in this run. It can happen: a worker gets the lease, is held up for"
+            " longer than it lasts, and then sends. It is a trade-off: a long lease is a long silence after a death, a"
+            " short one is lost by a worker that is only slow.",
         )
     )
 
@@ -223,5 +224,8 @@ def gone_in_words(told: Mapping[str, Reply]) -> Any:
     before, after = told.values()
     if before.status == 200 and after.status == 503:
         says = "The workers live, and cannot count: what all share, all lose together. The client is told so at once,"
-        return html(folded("What happened here", f"{says} since the app catches the error."))
+        says += (
+            " because nobody listens there any more, and the app catches that error. A Redis that hangs would need a"
+        )
+        return html(folded("What happened here", f"{says} time-out; that is not tried here."))
     return html("<p>That is not what one expects of a Redis that has ended: look at the table, and run it again.</p>")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from helpers.load.latency import shown
 from helpers.load.result import LoadResult
 from helpers.plots.picture import duration, percent
+from helpers.server.companion import Redis
 from helpers.teach.chat import Heard
 from helpers.teach.kinds import gain, per_s
 from helpers.teach.outcomes import VOID
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     from helpers.plots.picture import Picture
 
 WAYS = {
-    "/visit/read-then-write": "A read, then write",
-    "/visit/with-lock": "B A in a threading.Lock",
-    "/visit/in-transaction": "C A in a transaction",
-    "/visit": "D one statement",
+    "/visit/read-then-write": "A: read, then write",
+    "/visit/with-lock": "B: A inside a threading.Lock",
+    "/visit/in-transaction": "C: A inside a transaction",
+    "/visit": "D: one statement",
 }
 NAIVE, LOCKED = "/visit/read-then-write", "/visit/with-lock"
 NONE_LOST = "none: a database is made for several clients"
@@ -30,8 +31,9 @@ BETWEEN = "lies between these answers"
 FEW_AT_MOST, MANY_FROM = 0.05, 0.1  # shares
 
 IN_MEMORY, THREAD, REDIS, SQLITE = "in memory", "def that asks nobody", "Redis", "SQLite"
-NO_REDIS = "no redis-server on this machine"
+NO_REDIS = f"no redis-server on this machine ({Redis.install})"
 ROUGHLY = 0.8  # of the visits in memory, and sharing costs next to nothing
+EXAMPLE_MS = 0.4
 WORK_MS = 10.0  # the endpoint of exercise 08.3
 
 Losses = Mapping[int, Mapping[str, Wrong]]  # workers -> path -> what was lost
@@ -57,10 +59,8 @@ def lost(found: Losses, *paths: str, bet: float | None = None) -> "Picture":
 def lost_right(found: Losses) -> str:
     """Which answer the losses of two workers bear out."""
     two = found[2][NAIVE]
-    if not two.of:
+    if not two.of or not two.wrong:  # none lost is luck, and bears nothing out
         return VOID
-    if not two.wrong:
-        return NONE_LOST
     return FEW if two.share <= FEW_AT_MOST else MANY if two.share >= MANY_FROM else BETWEEN
 
 
@@ -72,7 +72,8 @@ def lost_in_words(found: Losses) -> str:
     each = f", of which the workers served {' and '.join(map(str, two.by_worker))}" if two.by_worker else ""
     says = f"With two workers {two} visits are missing ({percent(two.share)}){each}."
     if not two.wrong:
-        return f"{says} Nobody came in between this time, which is luck and not a rule. Run it again."
+        says += " Nobody came in between this time. That proves nothing: nothing in the code prevents it. Run it again."
+        return says + (f" With <b>one</b> worker {one} were lost." if one.wrong else "")
     says += (
         " Two visits read the same number, both add one, and both write the same: one of them is gone. The file is"
         " shared, and that alone makes nothing right: what belongs together must happen in <i>one</i> step."
@@ -90,14 +91,16 @@ def compared(found: Losses) -> Any:
     """All four ways, folded, since they answer 08.2: which of them lost nothing, and what became of the lock."""
     one, two = found[1][LOCKED], found[2][LOCKED]
     exact = [WAYS[path][0] for path, each in found[2].items() if each.of and not each.wrong]
-    lines = [f"With two workers {_listed(exact)} lost nothing." if exact else "With two workers every way lost some."]
+    lines = ["With two workers every way lost some."]
+    if exact:
+        lines = [f"With two workers {_listed(exact)} lost nothing this time. Only C and D <i>cannot</i> lose any."]
     if two.wrong and not one.wrong:
         lines.append(
             f"<b>B</b> is right with one worker and wrong with two ({two} lost): a <code>threading.Lock</code> is a"
             " variable. Each worker has its own, and holds up only its own threads."
         )
-    elif not two.wrong:
-        lines.append("B lost nothing either: its two locks were lucky this time. Run it again, or with more users.")
+    if lucky := [letter for letter in exact if letter in "AB"]:
+        lines.append(f"{_listed(lucky)} had luck: nothing in the code prevents it. Run it again.")
     text = "".join(f"<p>{line}</p>" for line in lines)
     title = "<summary><b>All four, measured</b> (open it when you have answered)</summary>"
     return html(f"<details>{title}{rendered(lost(found))}{text}</details>")
@@ -133,11 +136,11 @@ def _way(repaired: Mapping[str, Heard | None]) -> str:
         return ""
     if calls is None or calls.median_ms is None:
         says = (
-            "A file cannot call: each worker looks into it again and again. Redis would call the workers itself; it is"
+            "A file cannot call: each worker looks into it every 20 ms. Redis would call the workers itself; it is"
             " not installed here, so nothing is shown of it"
         )
     elif calls.median_ms < file.median_ms:
-        says = "A file cannot call, so each worker looks into it again and again; Redis calls every worker at once"
+        says = "A file cannot call, so each worker looks into it every 20 ms; Redis calls every worker at once"
     else:
         says = "Redis calls the workers, a file does not; and still the file was no slower here. Run it again"
     return folded("What they do in that time", f"{says}.")
@@ -233,6 +236,10 @@ def response_table(measured: Mapping[str, LoadResult]) -> Any:
 
 
 def to_reckon_with(measured: Mapping[str, LoadResult]) -> float:
-    """The cost that exercise 08.3 starts from, in ms: the measured one, or an example."""
+    """The cost that exercise 08.3 starts from, in ms: the measured one, or an example; it says which."""
     more = cost_ms(measured)
-    return round(more, 2) if more else 0.4
+    if more:
+        print(f"cost_ms = {more:.2f}")
+        return round(more, 2)
+    print(f"cost_ms = {EXAMPLE_MS:g}  (an example: nothing could be measured here)")
+    return EXAMPLE_MS

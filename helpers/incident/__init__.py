@@ -1,0 +1,1 @@
+"""A load that goes on while something is done to its server: what became of every request."""
