@@ -89,6 +89,7 @@ def read_then_write() -> dict[str, int]:
     """Two statements, and between them the others."""
     rows = ask("SELECT n FROM counters WHERE name = 'visits'")
     n = rows[0][0] + 1 if rows else 1
+    time.sleep(0)  # whatever else is done in between, such as a line in the log: others get their turn
     ask("INSERT INTO counters VALUES ('visits', ?) ON CONFLICT DO UPDATE SET n = excluded.n", n)
     return {"visits": n, "pid": os.getpid()}
 

@@ -150,7 +150,10 @@ def mails(sent: Sequence[Mail], killed: Mapping[int, float] | None = None, *, be
 
 def start_up_right(sent: Sequence[Mail]) -> str:
     """Which answer the outbox bears out."""
-    return {1: ONCE, 2: PER_WORKER, 3: EACH_THAT_STARTED}.get(len(sent), VOID)
+    processes = len({mail.pid for mail in sent})
+    if len(sent) == processes > 2:
+        return EACH_THAT_STARTED
+    return {1: ONCE, 2: PER_WORKER}.get(len(sent), VOID)
 
 
 def start_up_in_words(sent: Sequence[Mail]) -> str:
