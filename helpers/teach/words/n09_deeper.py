@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from helpers.plots.picture import Picture
 
 LEFT_OUT = "Left out: at the quick pace, or since a program for it is not installed here."
+REUSE_PORT, NGINX = "gunicorn, reuse_port", "nginx least_conn"
 BLOCK, STOP = "a request that blocks", "SIGSTOP"
 TITLE = "What the picture shows"
 UNEVEN_FROM = 0.65  # of a burst, at one of two workers
@@ -219,9 +220,15 @@ def bursts_in_words(bursts: Mapping[str, Sequence[Burst]], *, request_s: float) 
         )
     parts.append(
         "Where all workers fetch from one socket, whoever wakes first takes what lies there, and nobody asks who is"
-        " idle. With a socket for each (<code>--reuse-port</code>) the kernel throws a die per connection. A proxy with"
-        " <code>least_conn</code> counts, and gives to whom has the least."
+        " idle."
     )
+    if REUSE_PORT in bursts:
+        parts.append("With a socket for each (<code>--reuse-port</code>) the kernel throws a die per connection.")
+    if NGINX in bursts:
+        parts.append("A proxy with <code>least_conn</code> counts, and gives to whom has the least.")
+    lucky = [escape(name) for name in bursts if name != NGINX and escape(name) in even]
+    if lucky:
+        parts.append(f"{', '.join(lucky)} came close without counting; try that again.")
     return html(folded(TITLE, " ".join(parts)))
 
 
