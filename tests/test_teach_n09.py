@@ -581,6 +581,7 @@ def test_the_desk_adds_and_removes_workers_under_a_load_that_goes_on(state_folde
     desk.close()
 
 
+@pytest.mark.full
 def test_a_desk_whose_server_cannot_be_scaled_says_why(state_folder):  # noqa: F811
     desk = Desk("/health", rate=20, workers=1)
     try:
