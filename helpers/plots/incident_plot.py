@@ -175,7 +175,7 @@ def _draw_crew(axes: Axes, course: Course) -> None:
 
 
 def _phases(course: Course) -> list[tuple[str, float, float]]:
-    """The times before, during and after each event that are long enough to hold a slice."""
+    """The times before, during and after each event."""
     marks = [("before", 0.0)]
     for event in course.events:
         marks += [(_name(event), event.from_s), (f"after {_name(event)}", event.to_s)]
@@ -188,8 +188,10 @@ def _table(course: Course) -> pd.DataFrame:
     for name, since_s, end_s in _phases(course):
         # a slice belongs to the phase in which its middle lies
         inside = [i for i in range(len(course.answered)) if since_s <= course.slice_s * (i + 0.5) < end_s]
+        if not inside:
+            continue
         serving = [number for at_s, number in course.crew if at_s < end_s][-1]
-        per_s = sum(course.answered[i] for i in inside) / (course.slice_s * len(inside)) if inside else None
+        per_s = sum(course.answered[i] for i in inside) / (course.slice_s * len(inside))
         numbers = {"answers/s": per_s, "lost": sum(course.lost[i] for i in inside)}
         known: dict[str, Any] = dict.fromkeys(numbers) if course.void else numbers
         rows.append({"what": name, "from (s)": since_s, "workers at its end": serving, **known})
@@ -201,6 +203,6 @@ def _alt(course: Course) -> str:
         return f"Answers per second over time: void. {course.words}."
     parts = []
     for row in _table(course).to_dict("records"):
-        per_s = "" if row["answers/s"] is None else f" {short(row['answers/s'])} answers/s,"
-        parts.append(f"{row['what']}:{per_s} {count(row['workers at its end'], 'worker')}, {row['lost']} lost")
+        workers = count(row["workers at its end"], "worker")
+        parts.append(f"{row['what']}: {short(row['answers/s'])} answers/s, {workers}, {row['lost']} lost")
     return f"Answers per second over time. {'; '.join(parts)}. {course.words}."
