@@ -399,7 +399,7 @@ def test_recycled_workers_are_missed_for_as_long_as_the_strip_says():
     assert deeper.alone_s(together_gone) == (pytest.approx(2.5), pytest.approx(1.5))
     apart = happened(crew=((0.0, 2), (1.0, 1), (2.0, 2), (5.5, 1)))
     assert deeper.alone_s(apart) == (pytest.approx(1.5), 0.0)
-    recycled = {"as it is": together_gone, "with jitter": apart, "health check of 1 s": happened()}
+    recycled = {"as it is": together_gone, "health check of 1 s": happened(), "with jitter": apart}
     told = str(deeper.recycled_in_words(recycled))
     assert "as it is: a worker was missing for 2.5 s, nobody served for 1.5 s" in told
     assert "with jitter: a worker was missing for 1.5 s, somebody served all the time" in told

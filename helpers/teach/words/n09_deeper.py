@@ -144,7 +144,7 @@ def alone_s(incident: Incident) -> tuple[float, float]:
 
 
 def recycled_in_words(recycled: Mapping[str, Incident]) -> Any:
-    """Folded: how long the service was short of workers; the last one is that whose parent waits a second at most."""
+    """Folded: how long the service was short of workers; of the second one the parent waits a second at most."""
     if not recycled:
         return html(folded(TITLE, LEFT_OUT))
     if void := void_of(*recycled.values()):
@@ -166,7 +166,7 @@ def recycled_in_words(recycled: Mapping[str, Incident]) -> Any:
         " new one has to import the app. Two that share the requests evenly end together. So spread their ends, and"
         " have more workers than you need. (The limit here is tiny, to be seen at all.)"
     )
-    if max(gaps[:-1]) > SLOWER_FROM * gaps[-1] + A_START_S:
+    if len(gaps) > 1 and gaps[0] > gaps[1] + A_START_S:
         text += (
             " And why so long? The parent asks its workers one after the other whether they live, and waits for the"
             " answer of one that is just ending, and cannot give it any more: up to"
