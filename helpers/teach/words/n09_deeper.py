@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from helpers.plots.picture import Picture
 
 LEFT_OUT = "Left out: at the quick pace, or since a program for it is not installed here."
+REUSE_PORT, NGINX = "gunicorn, reuse_port", "nginx least_conn"
 BLOCK, STOP = "a request that blocks", "SIGSTOP"
 TITLE = "What the picture shows"
 UNEVEN_FROM = 0.65  # of a burst, at one of two workers
@@ -143,7 +144,7 @@ def alone_s(incident: Incident) -> tuple[float, float]:
 
 
 def recycled_in_words(recycled: Mapping[str, Incident]) -> Any:
-    """Folded: how long the service was short of workers; the last one is that whose parent waits a second at most."""
+    """Folded: how long the service was short of workers; of the second one the parent waits a second at most."""
     if not recycled:
         return html(folded(TITLE, LEFT_OUT))
     if void := void_of(*recycled.values()):
@@ -165,7 +166,7 @@ def recycled_in_words(recycled: Mapping[str, Incident]) -> Any:
         " new one has to import the app. Two that share the requests evenly end together. So spread their ends, and"
         " have more workers than you need. (The limit here is tiny, to be seen at all.)"
     )
-    if max(gaps[:-1]) > SLOWER_FROM * gaps[-1] + A_START_S:
+    if len(gaps) > 1 and gaps[0] > gaps[1] + A_START_S:
         text += (
             " And why so long? The parent asks its workers one after the other whether they live, and waits for the"
             " answer of one that is just ending, and cannot give it any more: up to"
@@ -219,9 +220,15 @@ def bursts_in_words(bursts: Mapping[str, Sequence[Burst]], *, request_s: float) 
         )
     parts.append(
         "Where all workers fetch from one socket, whoever wakes first takes what lies there, and nobody asks who is"
-        " idle. With a socket for each (<code>--reuse-port</code>) the kernel throws a die per connection. A proxy with"
-        " <code>least_conn</code> counts, and gives to whom has the least."
+        " idle."
     )
+    if REUSE_PORT in bursts:
+        parts.append("With a socket for each (<code>--reuse-port</code>) the kernel throws a die per connection.")
+    if NGINX in bursts:
+        parts.append("A proxy with <code>least_conn</code> counts, and gives to whom has the least.")
+    lucky = [escape(name) for name in bursts if name != NGINX and escape(name) in even]
+    if lucky:
+        parts.append(f"{', '.join(lucky)} came close without counting; try that again.")
     return html(folded(TITLE, " ".join(parts)))
 
 
