@@ -55,7 +55,10 @@ def headers(lines: list[str]) -> dict[str, str]:
     pairs = [line.partition(":") for line in lines]
     for name, colon, _ in pairs:
         if not (name.strip() and colon):
-            raise InputError(f"--header {name!r} has no value", 'write for instance --header "Accept: text/plain"')
+            raise InputError(
+                f"--header {name!r} has no colon between a name and a value",
+                'write for instance --header "Accept: text/plain"',
+            )
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 

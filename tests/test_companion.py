@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -157,6 +158,7 @@ def test_one_that_was_killed_has_died_and_can_be_started_again(program, victim):
     everybody = members(program)
     os.kill(pid if victim == "the program" else os.getpgid(pid), signal.SIGKILL)
     await_true(lambda: program.state == "died")
+    assert_gone([pid] if victim == "the guard" else everybody)
     assert "DIED" in program._repr_html_()
     assert program.start().pid != pid
     assert_gone(everybody)
@@ -166,7 +168,9 @@ def test_one_that_was_killed_has_died_and_can_be_started_again(program, victim):
 def test_the_registry_can_stop_them(program):
     everybody = members(program.start())
     (entry,) = registry.servers()
-    registry.stop(entry)
+    began = time.perf_counter()
+    registry.stop(entry, grace_s=20)
+    assert time.perf_counter() - began < 5  # they need no grace
     assert not any(proc.alive(pid) for pid in everybody)
     assert program.state == "died"
     program.stop()

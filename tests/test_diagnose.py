@@ -84,12 +84,14 @@ def test_an_api_that_fails_ends_with_1_and_says_which_argument_it_lacks(capsys) 
         (["misbehaving:app", "--app-dir", str(APPS), "--path", "/chat"], "/chat is a WebSocket", "HTTP endpoint"),
         (["misbehaving:app", "--app-dir", str(APPS), "--method", "POST"], "POST may change data", "--yes"),
         (["misbehaving:app", "--app-dir", "/nowhere"], "app_dir='/nowhere' is not a folder", "folder"),
+        (["misbehaving.py:app"], "names a file", "misbehaving:app"),
+        (["localhost:9/orders"], "without its scheme", "http://localhost:9/orders"),
         (["misbehaving"], "app='misbehaving' is not of the form module:variable", "write"),
         (["nowhere:app"], "there is no module 'nowhere'", "--python"),
         (["ends_at_once:app", "--app-dir", str(APPS)], "did not start", "log"),
         (["helpers.demo.api:app", "--python", "/bin/nothing"], "python='/bin/nothing' is no interpreter", "file"),
         (["helpers.demo.api:app", "--json-body", "/nowhere.json"], "cannot be read", "path"),
-        (["helpers.demo.api:app", "--header", "word"], "has no value", "Accept"),
+        (["helpers.demo.api:app", "--header", "word"], "has no colon", "Accept"),
         (["ws://127.0.0.1:5012/chat"], "WebSocket", "HTTP"),
         (["http://127.0.0.1:9/"], "does not answer", "Start the server"),
         (["http://192.0.2.1:9/"], "is not this machine", "loopback"),
@@ -191,6 +193,8 @@ def test_an_app_that_can_be_started_once_only_keeps_its_verdict_and_is_told_why(
     assert found.confidence != "high", "a second worker could not be tried"
     trouble = next(finding for finding in found.findings if finding.name == "one_worker_only")
     assert "a port of its own" in trouble.seen
+    assert all(trial.lacking in trouble.seen for trial in found.trials)
+    assert f"not measured: {found.trials[0].lacking}" in str(found)
 
 
 def test_an_app_that_serves_by_itself_when_it_is_imported_is_told_soon() -> None:
@@ -213,6 +217,14 @@ def test_a_database_that_is_not_there_fails_with_the_apps_own_traceback() -> Non
     assert found.verdict == "failing"
     assert "refused" in found.summary_text.lower()
     assert "Traceback" in found.traceback
+
+
+@pytest.mark.full
+def test_what_is_refused_beyond_a_load_only_is_told_by_its_own_status() -> None:
+    found = diagnose("failing:crowded", app_dir=ROOT / "tests" / "zoo", progress=False)
+    assert found.verdict == "failing"
+    assert "answers 503 with 16 users" in found.summary_text
+    assert "limit of its own" in found.fix.what
 
 
 # --------------------------------------------------------------------------------------------- addresses, from outside

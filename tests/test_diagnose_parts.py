@@ -11,7 +11,7 @@ import pytest
 
 from helpers.diagnose.advice import Case, fix
 from helpers.diagnose.decide import FEW_AND_MANY, VERDICTS, Step, Walk, decide, users_for
-from helpers.diagnose.endpoint import Endpoint, Function, endpoint, in_a_thread
+from helpers.diagnose.endpoint import Endpoint, Function, endpoint, in_a_thread, is_async
 from helpers.diagnose.failing import traceback, why
 from helpers.diagnose.findings import (
     differs_between_workers,
@@ -26,7 +26,7 @@ from helpers.diagnose.findings import (
 )
 from helpers.diagnose.prober import Age
 from helpers.diagnose.result import confidence
-from helpers.diagnose.seen import Answer, Looks, Place
+from helpers.diagnose.seen import Answer, Looks, Place, spread
 from helpers.diagnose.story import evidence, summary
 from helpers.diagnose.subject import subject
 from helpers.diagnose.trials import Trial
@@ -99,6 +99,23 @@ def test_few_users_one_at_a_time_are_served_within_half_a_minute(request_s: floa
     assert many > few
 
 
+@pytest.mark.parametrize(
+    ("connections", "at_once", "shown"),
+    [
+        ((8, 8), 1.0, 1.0),
+        ((15, 1), 1.0, 1.0),  # one connection keeps a lock busy
+        ((16, 0), 1.0, 0.5),
+        ((14, 2), 3.0, 5 / 6),
+        ((16, 0), 16.0, 1.0),  # they all get on wherever they are
+        ((48, 16), 40.0, 56 / 64),
+        ((16,), 3.0, 1.0),
+        ((), 3.0, 1.0),
+    ],
+)
+def test_connections_are_spread_as_well_as_they_let_each_worker_show_what_it_can(connections, at_once, shown) -> None:
+    assert spread(connections, at_once) == pytest.approx(shown)
+
+
 def test_many_users_are_more_than_the_threads_of_a_worker() -> None:
     assert all(many > 40 for _limit_s, (_few, many) in FEW_AND_MANY)
 
@@ -117,7 +134,16 @@ def test_a_value_near_its_threshold_is_said_to_be_close() -> None:
 
 @pytest.mark.parametrize(
     ("predicted", "measured", "confirmed"),
-    [(2.0, 1.9, True), (2.0, 1.1, False), (1.0, 1.05, True), (1.0, 0.2, True), (1.0, 1.8, False), (1.6, None, None)],
+    [
+        (2.0, 1.9, True),
+        (2.0, 2.7, True),
+        (2.0, 1.1, False),
+        (2.0, 3.2, False),
+        (1.0, 1.05, True),
+        (1.0, 0.2, True),
+        (1.0, 1.8, False),
+        (1.6, None, None),
+    ],
 )
 def test_a_prediction_comes_true_or_not(predicted, measured, confirmed) -> None:
     assert Trial("workers=2", 16, predicted, measured).confirmed is confirmed
@@ -130,7 +156,7 @@ def walked(*values: float) -> Walk:
     return walk
 
 
-KEPT, BROKEN, UNTRIED = (Trial("workers=2", 16, 2.0, measured) for measured in (2.0, 1.0, None))
+KEPT, BROKEN, UNTRIED, BEYOND = (Trial("workers=2", 16, 2.0, measured) for measured in (2.0, 1.0, None, 3.2))
 
 
 @pytest.mark.parametrize(
@@ -140,6 +166,7 @@ KEPT, BROKEN, UNTRIED = (Trial("workers=2", 16, 2.0, measured) for measured in (
         ("cpu_bound", walked(1.41), (KEPT,), False, "medium"),
         ("cpu_bound", walked(2.0), (UNTRIED,), False, "medium"),
         ("cpu_bound", walked(2.0), (BROKEN,), False, "low"),
+        ("cpu_bound", walked(2.0), (BEYOND,), False, "medium"),
         ("cpu_bound", walked(1.41), (UNTRIED,), False, "low"),
         ("cpu_bound", walked(2.0), (), True, "medium"),
         ("inconclusive", walked(2.0), (KEPT,), False, "low"),
@@ -166,12 +193,15 @@ def test_a_slow_first_request_counts_when_it_is_several_times_the_usual() -> Non
 
 
 def test_drift_is_a_request_alone_that_takes_longer_at_the_end() -> None:
-    found = drifting(ages((0, 10, 50), (900, None, 50), (1000, 15, 50)))
+    aged = ages((0, 10, 50), (900, None, 50), (1000, 15, 50))
+    found = drifting(aged, None)
     assert found is not None
     assert "1,000 requests" in found.seen
-    assert drifting(ages((0, 10, 50), (900, 12, 50), (1000, 12, 50))) is None
-    assert drifting(ages((0, 1, 50), (900, 2, 50), (1000, 2, 50))) is None, "a millisecond is noise"
-    assert drifting([]) is None
+    assert drifting(aged, 10.2) is not None, "a fresh worker is as quick as the first one was"
+    assert drifting(aged, 14.5) is None, "a fresh worker is slow as well: it is the machine"
+    assert drifting(ages((0, 10, 50), (900, 12, 50), (1000, 12, 50)), None) is None
+    assert drifting(ages((0, 1, 50), (900, 2, 50), (1000, 2, 50)), None) is None, "a millisecond is noise"
+    assert drifting([], None) is None
 
 
 def test_memory_that_grows_at_the_first_load_only_is_no_leak() -> None:
@@ -206,9 +236,25 @@ def test_connections_that_are_closed_after_each_answer_are_told() -> None:
 
 
 def test_a_share_is_uneven_when_the_busiest_has_half_more_than_the_mean() -> None:
-    assert uneven_share({1: 90, 2: 10}) is not None
-    assert uneven_share({1: 55, 2: 45}) is None
-    assert uneven_share({1: 100}) is None
+    assert uneven_share({1: 90, 2: 10}, {1: 8, 2: 8}) is not None
+    assert uneven_share({1: 55, 2: 45}, {1: 8, 2: 8}) is None
+    assert uneven_share({1: 100}, {1: 16}) is None
+
+
+def test_an_uneven_share_is_explained_by_the_connections_or_by_a_slow_worker() -> None:
+    given, slow = uneven_share({1: 90, 2: 10}, {1: 15, 2: 1}), uneven_share({1: 90, 2: 10}, {1: 8, 2: 8})
+    assert given is not None
+    assert slow is not None
+    assert "15 of the 16 connections" in given.seen
+    assert "what makes one slower" in slow.advice
+
+
+def test_where_no_request_waits_for_another_a_slow_worker_shows_per_connection() -> None:
+    answers, connections = {1: 50, 2: 50}, {1: 15, 2: 1}
+    assert uneven_share(answers, connections) is None, "a lock in each worker: one connection keeps it as busy as 15"
+    found = uneven_share(answers, connections, alone=True)
+    assert found is not None
+    assert "what makes one slower" in found.advice
 
 
 def test_constant_answers_that_differ_by_worker_are_the_workers_own_state() -> None:
@@ -341,6 +387,9 @@ class Scripted:
     def gain(self, _probe: object, *, workers: int) -> float | None:
         return None if self.outside else self.second
 
+    def for_some_turns(self, probe: object) -> object:
+        return probe
+
     def read_stacks(self, _probe: object) -> None:
         """What they would tell stands in `held_share`."""
 
@@ -414,7 +463,7 @@ def test_the_picture_has_a_bar_per_load_test_and_no_fault_in_its_labels(monkeypa
 
 
 def case(endpoint_: Endpoint, *, in_loop: bool = True, source: str = "rows = query(n)", executor: int = 0) -> Case:
-    frame = SimpleNamespace(place="api.py:8", function="predict", source=source)
+    frame = SimpleNamespace(place="api.py:8", function="predict", source=source, file="no/api.py", line=8)
     probe = SimpleNamespace(users=16, per_s=40.0, cores=0.1, threads_size=40, threads_awaited=24.0, mean_ms=400.0)
     return Case(
         subject("api:app", path="/predict"), endpoint_, probe, 0.1, 0.0,
@@ -447,6 +496,36 @@ def test_a_blocking_call_that_is_known_is_awaited_and_any_other_handed_to_a_thre
     assert '@app.get("/predict")\ndef predict(n: int=3):' in other
 
 
+def test_a_plain_function_that_blocks_is_handed_over_by_whoever_calls_it(tmp_path) -> None:
+    file = tmp_path / "slowdb.py"
+    file.write_text("import time\n\ndef query(n):\n    time.sleep(0.1)\n    return n\n\nasync def other():\n    pass\n")
+    assert is_async(str(file), 4) is False
+    assert is_async(str(file), 8) is True
+    assert is_async(str(file), 1) is None
+    known = case(KNOWN, source="time.sleep(0.1)")
+    frame = SimpleNamespace(place="slowdb.py:4", function="query", source="time.sleep(0.1)", file=str(file), line=4)
+    proposed = fix("event_loop_blocked", replace(known, looks=Looks(20, 0.9, (Place(frame, 1.0, True),), "py-spy")))
+    assert "await asyncio.to_thread(query, ...)" in proposed.code
+    assert "await asyncio.sleep" not in proposed.code
+
+
+def test_a_gate_in_front_of_def_holds_no_event_loop() -> None:
+    assert "threading.BoundedSemaphore(4)" in fix("downstream_bound", case(IN_THREADS, in_loop=False)).code
+    assert "asyncio.Semaphore(4)" in fix("downstream_bound", case(KNOWN)).code
+
+
+def test_the_command_that_asks_again_has_all_that_was_given_but_no_secret() -> None:
+    asked = subject(
+        "main:make", path="/orders?n=3", method="POST", json_body={"n": 3}, headers={"Authorization": "Bearer secret"},
+        app_dir="..", factory=True, yes=True,
+    )  # fmt: skip
+    said = asked.command()
+    assert "diagnose main:make --path '/orders?n=3'" in said
+    assert "--factory" in said
+    assert "--method POST --json-body body.json --header 'authorization: ...' --yes" in said
+    assert "secret" not in said
+
+
 def test_workers_are_proposed_with_the_apps_own_command() -> None:
     proposed = fix("cpu_bound", case(KNOWN))
     assert "uvicorn api:app --workers 2" in proposed.code
@@ -458,4 +537,4 @@ def test_every_verdict_has_its_words(verdict: str) -> None:
     known = case(KNOWN)
     assert summary(verdict, known)
     assert fix(verdict, known).what
-    assert all(each.probe and each.observed and each.means for each in evidence(replace(known, probe=None)))
+    assert all(each.probe and each.observed and each.means for each in evidence(verdict, replace(known, probe=None)))

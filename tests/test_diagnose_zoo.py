@@ -48,7 +48,7 @@ def test_an_animal_is_known(animal: Animal) -> None:
     assert seen.right, f"{seen}\n{seen.diagnosis.explain()}"
 
 
-@pytest.mark.parametrize("app", ["working:loop", "locks:async_lock"])
+@pytest.mark.parametrize("app", ["working:loop", pytest.param("locks:async_lock", marks=pytest.mark.full)])
 def test_with_both_cores_busy_elsewhere_nothing_is_said_with_confidence(app: str) -> None:
     animal = next(animal for animal in ANIMALS if animal.app == app)
     with hogs(2 * (os.cpu_count() or 1)):

@@ -44,10 +44,10 @@ def test_workers_come_and_go_under_an_open_load_at_half_capacity_and_no_request_
 
 def test_of_a_killed_worker_exactly_what_it_had_begun_is_lost_and_nothing_is_sent_again() -> None:
     with Server(workers=2) as server:
-        kill = At(0.6, "kill -9", lambda: kill_one(server))
-        found = incident(server, "/sleep?ms=400", [kill], rate=40, duration=1.5, **QUIET)
+        kill = At(0.5, "kill -9", lambda: kill_one(server))
+        found = incident(server, "/sleep?ms=300", [kill], rate=40, duration=1.0, **QUIET)
         counts = server.counts()
-    assert found.sent == found.ok + found.lost == 60
+    assert found.sent == found.ok + found.lost == 40
     assert set(found.losses) <= {"reset", "stale_conn"}
     assert 0 < found.unfinished <= found.lost <= found.unfinished + 1  # or one more came to it in that very moment
     assert not (found.result.records["flags"] >> ATTEMPT_SHIFT).any()
@@ -64,19 +64,18 @@ def kill_one(server: Server) -> None:
 
 
 def test_what_cannot_be_done_is_an_event_that_was_refused_and_the_load_goes_on() -> None:
-    released = threading.Event()
+    never = threading.Event()
     with Server(**BARE) as server:
-        threading.Timer(1.2, released.set).start()
         acts = [
             At(0.1, "scale(2)", lambda: server.scale(2)),
-            At(0.2, "slow", released.wait),
+            At(0.2, "slow", lambda: never.wait(0.8)),
             At(0.3, "too late", lambda: pytest.fail("the load was over")),
         ]
         found = incident(server, "/", acts, rate=50, duration=0.5, **QUIET)
     assert found.lost == 0
     assert ["without a supervisor" in each.refused for each in found.events] == [True, False, False]
     assert [each.refused == TOO_LATE for each in found.events] == [False, False, True]
-    assert found.event("slow").to_s > 1.0, "what was begun is waited for"
+    assert found.event("slow").to_s >= 0.99, "what was begun is waited for"
     with pytest.raises(InputError, match="nothing was done under the name 'other'"):
         found.event("other")
 
@@ -111,18 +110,29 @@ def test_an_act_outside_of_the_load_is_refused_before_anything_is_sent(at_s: flo
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("trial", range(5))
-def test_a_rolling_restart_at_half_capacity_loses_nothing_of_those_who_come_anew(trial: int) -> None:
+@pytest.mark.parametrize("new", [True, False], ids=["new connections", "kept connections"])
+def test_a_rolling_restart_at_half_capacity_loses_at_most_what_lies_unread_when_a_worker_goes(new: bool) -> None:
+    for _ in range(4):
+        with Server(workers=2) as server:
+            restart = At(0.3, "restart", server.restart_workers)
+            found = incident(server, "/blocking?ms=50", [restart], rate=20, duration=4, new_connections=new, **QUIET)
+        assert min(number for _, number in found.crew) == 2, "the new one first"
+        assert found.unfinished == 0, "what was begun is finished"
+        assert set(found.losses) <= {"reset", "stale_conn"}
+        assert found.lost <= 2, "one for each worker that goes"
+
+
+@pytest.mark.full
+def test_a_rolling_restart_of_workers_that_await_loses_nothing() -> None:
     with Server(workers=2) as server:
         restart = At(0.3, "restart", server.restart_workers)
-        found = incident(server, "/blocking?ms=50", [restart], rate=20, duration=4, new_connections=True, **QUIET)
-    assert found.lost == 0
-    assert min(number for _, number in found.crew) == 2, "the new one first"
+        found = incident(server, "/sleep?ms=50", [restart], rate=100, duration=4, **QUIET)
+    assert (found.lost, found.sent) == (0, 400)
 
 
 # ------------------------------------------------------------------------------------------------------ the picture
 
-EVENTS = (Event("scale(3)", 1.1, 2.0), Event("scale(4)", 1.2, 3.0), Event("kill -9", 4.0, 4.0, "no right to do so"))
+EVENTS = (Event("scale(3)", 1.1, 2.0), Event("scale(4)", 2.0, 3.0), Event("kill -9", 4.0, 4.0, "no right to do so"))
 CREW = ((0.0, 2), (2.0, 3), (3.0, 4))
 
 
@@ -136,10 +146,12 @@ def course(**changes: object) -> Course:
 
 def test_the_picture_shows_answers_losses_acts_and_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = incident_plot(course())
-    assert "kill -9 (refused): 79 answers/s, 4 workers, 2 lost" in picture.alt
+    assert "after kill -9 (refused): 79 answers/s, 4 workers, 2 lost" in picture.alt
     assert picture.alt.endswith("299 sent.")
-    assert list(picture.table["what"]) == ["before", "scale(3)", "scale(4)", "kill -9 (refused)"]
-    assert list(picture.table["lost"]) == [0, 0, 0, 2]
+    assert list(picture.table["what"]) == [
+        "before", "scale(3)", "scale(4)", "after scale(4)", "after kill -9 (refused)"
+    ]  # fmt: skip
+    assert list(picture.table["lost"]) == [0, 0, 0, 0, 2]
     waiting = incident_plot(course(offered_per_s=None, events=()))
     far = incident_plot(course(until_s=2.2, answered=[20, 20, 20, 20, 8] + [0] * 5, lost=[0] * 10))
     gallery = {"whole": picture, "users": waiting, "in the middle": far, "void": incident_plot(course(void="a hog"))}

@@ -51,6 +51,7 @@ def test_the_knee_of_a_busy_endpoint_lies_about_where_it_can_do_no_more(server: 
     assert f"{knee.rate_per_s:.4g}/s" in str(knee)
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("undisturbed")
 def test_a_rate_that_the_server_cannot_keep_up_with_misses_any_objective(server: Server) -> None:
     knee = find_knee(server.url + "/cpu", "p50<60s", low=160, duration="1s", timeout="70s", within=1, progress=False)

@@ -240,8 +240,8 @@ def test_the_live_view_in_words() -> None:
 
 
 def test_the_warm_up_goes_on_until_every_user_had_an_answer(server: Server) -> None:
-    url = server.url + "/cpu?units=8"
-    result = load_test(url, users=40, duration=2, progress=False)
+    url = server.url + "/cpu?units=4"
+    result = load_test(url, users=30, duration=2, progress=False)
     assert check(result, "warm-up") == "pass"
     assert result.plan.warmup_s == 0.5
     assert 0.5 < result.warmup_s < 3.2

@@ -19,7 +19,7 @@ from tests.waiting import await_true
 
 LONG_S = 90.0
 BY_NAME = {path.stem[:2]: path for path in find()}
-LOADS = ("load_test(", "sweep(", "grid(", "measure(", "incident(")
+LOADS = ("load_test(", "sweep(", "grid(", "measure(", "lost_counts(", "incident(")
 OF_11 = ("diagnose(APPS",)  # its loads by hand are too short to be met
 VOID = "could not be measured this time"
 
@@ -85,7 +85,7 @@ def learner(number: str, **env: str) -> Iterator[Learner]:
         "03",
         *(
             pytest.param(each, marks=pytest.mark.full)
-            for each in ("00", "02", "04", "05", "06", "07", "09", "10", "11")
+            for each in ("00", "02", "04", "05", "06", "07", "08", "09", "10", "11")
         ),
     ],
 )
@@ -162,7 +162,7 @@ def test_every_way_of_making_a_name_is_seen() -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("number", ["00", "02", "03", "04", "05", "06", "07", "09", "10", "11"])
+@pytest.mark.parametrize("number", ["00", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11"])
 def test_a_notebook_on_a_busy_machine_says_what_could_not_be_measured_and_goes_on(number: str, tmp_path: Path) -> None:
     with hogs(3 * (os.cpu_count() or 1)):
         done = execute(BY_NAME[number], into=tmp_path, env={"LAB_PACE": "quick"})

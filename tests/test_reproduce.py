@@ -122,6 +122,7 @@ def test_a_part_that_failed_is_said_and_makes_the_run_incomplete() -> None:
     assert "port 5012 is taken" in claims[2].why
 
 
+@pytest.mark.full
 def test_the_whole_experiment_at_the_quick_pace(capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["reproduce", "--quick", "--json"])
     told = json.loads(capsys.readouterr().out)

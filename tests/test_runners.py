@@ -55,6 +55,7 @@ def test_it_serves_with_all_its_workers_below_one_parent_and_adds_no_process(run
         roles = {row.pid: row.role for row in server.processes(over_s=0).rows}
         assert roles == {server.pid: "parent", **dict.fromkeys(pids, "worker")}
         assert int(get(server.url).body) in pids
+        assert f"{runner}, {workers} worker" in server._repr_html_()
         server.stop(grace_s=0)
     assert not any(proc.alive(pid) for pid in pids)
     assert can_be_bound(port)
@@ -308,8 +309,8 @@ def test_a_program_that_is_not_installed_is_named(runner, monkeypatch):
 
 
 def test_gunicorn_on_a_system_for_which_it_is_not_made(monkeypatch):
-    monkeypatch.setattr("os.name", "nt")
-    with pytest.raises(LabError, match="it does not run on this system") as caught:
-        Server(runner="gunicorn")
-    monkeypatch.undo()
+    with monkeypatch.context() as elsewhere:  # not undo(): the test's own state folder is patched, too
+        elsewhere.setattr("os.name", "nt")
+        with pytest.raises(LabError, match="it does not run on this system") as caught:
+            Server(runner="gunicorn")
     assert "WSL" in caught.value.hint

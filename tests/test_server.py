@@ -402,9 +402,12 @@ def test_a_request_in_hand_and_a_failed_one_are_counted_too():
 def test_the_private_path_tells_the_launch():
     with Server(workers=2, loop="asyncio", cpus=1 if proc.LINUX else None, access_log=True, **BARE) as server:
         told = asked(server)
-        assert told | {"launch": "", "workers": [], "endpoint": {}} == {
+        assert told | {"launch": "", "workers": []} == {
             "launch": "",
-            "endpoint": {},
+            "endpoint": {
+                "framework": "ASGI", "middleware": [], "websockets": [],
+                "path": None, "function": None, "dependencies": [],
+            },
             "app": "bare:app",
             "parent": server.pid,
             "workers_wanted": 2,
@@ -413,7 +416,7 @@ def test_the_private_path_tells_the_launch():
             "loop": "asyncio",
             "cpus": list(server.launch.cpus) if server.launch.cpus else None,
             "runner": "uvicorn",
-        }
+        }  # fmt: skip
         assert [worker["pid"] for worker in told["workers"]] == server.worker_pids
         assert {worker["state"] for worker in told["workers"]} == {"ready"}
         assert told["launch"] in {folder.name.removeprefix("launch-") for folder in launch_folders()}

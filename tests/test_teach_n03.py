@@ -54,7 +54,7 @@ def load(
     pids = [A, B][: len(used)]
     wall_ns = each_ns * per_user
     still: dict[str, Any] = {"at_ns": 0, "engine_s": 0.0, "run_delay_ns": 0, "busy_s": 0.0, "idle_s": 0.0}
-    still |= {"steal_s": 0.0, "owner_s": 0.0, "server_s": dict.fromkeys(map(str, pids), 0.0)}
+    still |= {"steal_s": 0.0, "owner_s": 0.0, "server_s": dict.fromkeys(map(str, pids), 0.0), "server_ended_s": 0.0}
     spent = {str(pid): wall_ns / 1e9 * cores for pid, cores in zip(pids, used, strict=True)}
     idle_s = wall_ns / 1e9 * (os.cpu_count() or 1) - sum(spent.values())
     later = still | {"at_ns": wall_ns, "idle_s": idle_s, "server_s": spent}

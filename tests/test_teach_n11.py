@@ -91,7 +91,7 @@ def standing(*functions: str | None) -> list[Stacks]:
 @pytest.mark.parametrize(
     ("exercise", "right", "wrong"),
     [
-        ("11.1", (6, 6.0, "6"), (16, 2.4, 0.133, 10, 50)),
+        ("11.1", (6, 6.0, "6"), (16, 2.4, 0.133, 10, 50, 6000)),
         (
             "11.2",
             ({"AB": "a second worker", "AC": "stacks"}, {"ab": "A second worker ", "ac": "Stacks"}),
@@ -206,7 +206,9 @@ def test_the_recap_refutes_or_would_bear_out_each_misunderstanding() -> None:
     assert "cpu_bound, confidence high (workers=2: × 2 expected, × 1.93)" in says
     bets["A"].choose(4)
     bets["B"].choose(4)
-    assert "You were right 1 times of 2" in str(n11.recap(ONE, TWO, seen, FOUND, bets, mine))
+    assert "Of your bets 1 of 2 came true." in str(n11.recap(ONE, TWO, seen, FOUND, bets, mine))
+    bets["mine"] = predict("mine", "?", n11.causes(all_of_them=True)).choose(1)
+    assert "Of your bets 2 of 3 came true." in str(n11.recap(ONE, TWO, seen, FOUND, bets, mine))
     odd = n11.recap(ONE, three(50, 98, 94), {"C": standing("items")}, {"A": FOUND["B"]}, bets, Diagnosed("failing"))
     assert str(odd).count("Find out why") == 3
     assert "0 of 1" in str(odd)
@@ -261,6 +263,7 @@ def test_the_page_is_linked_from_the_notebooks_folder(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------- on real servers
 
 
+@pytest.mark.full
 def test_the_three_look_alike_with_one_worker_and_two_probes_tell_them_apart(
     state_folder: object,  # noqa: F811
 ) -> None:

@@ -1,9 +1,10 @@
 """What to change, for each verdict: in words, and as code that fits the app's own endpoint."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from helpers.diagnose.endpoint import Endpoint, in_a_thread
+from helpers.diagnose.endpoint import Endpoint, in_a_thread, is_async
 from helpers.diagnose.prober import DEFAULT_THREADS
 from helpers.diagnose.seen import Looks, Probe
 from helpers.diagnose.subject import Subject
@@ -92,6 +93,11 @@ def _event_loop_blocked(case: Case) -> Fix:
     source = place.frame.source if place else ""
     line = f"# {place.frame.place} holds the event loop:\n#     {source}\n" if place else ""
     awaits = next((awaited for call, awaited in TASKS_IN_LINE.items() if call in source), None)
+    if place is not None and is_async(place.frame.file, place.frame.line) is False:
+        name = place.frame.function
+        what = f"Nothing may wait inside the event loop. It stands in {name}(), which an `async def` calls as it is."
+        call = f"# in the `async def` that calls it, hand that call to a thread:\nawait asyncio.to_thread({name}, ...)"
+        return Fix(what, f"{line}\n{call}", case.gain_until_full())
     threaded = in_a_thread(source)
     in_thread = threaded or "await asyncio.to_thread(the_blocking_call, its, arguments)"
     inside = place is not None and place.frame.function == endpoint.name
@@ -112,11 +118,12 @@ def _threadpool_exhausted(case: Case) -> Fix:
     place = case.looks.place(in_loop=False)
     where = f"# its threads stand here: {place.frame.place}, in {place.frame.function}()\n" if place else ""
     code = (
-        f"{where}import anyio.to_thread\n\n"
+        f"{where}from contextlib import asynccontextmanager\nimport anyio.to_thread\n\n"
         "@asynccontextmanager\n"
         "async def lifespan(app):\n"
         f"    anyio.to_thread.current_default_thread_limiter().total_tokens = {MORE_THREADS * size}  # per worker\n"
         "    yield\n\n"
+        "app = FastAPI(lifespan=lifespan)\n\n"
         "# or without threads, where what it waits for can be awaited:\n"
         f"{case.head('async def')}\n    answer = await client.get(...)"
     )
@@ -149,8 +156,10 @@ def _lock_bound(case: Case) -> Fix:
     place = case.looks.place(in_loop=False)
     where = f"# threads stand here: {place}\n" if place else ""
     code = (
-        f"{where}# a pool: as many places as requests shall get on at once\n"
-        "client = httpx.AsyncClient(limits=httpx.Limits(max_connections=64))\n\n"
+        f"{where}# look for a lock, a semaphore or a pool of size {many}\n\n"
+        "# a pool: as many places as requests shall get on at once\n"
+        "engine = create_engine(url, pool_size=64, max_overflow=0)  # to a database\n"
+        "client = httpx.AsyncClient(limits=httpx.Limits(max_connections=64))  # to a service\n\n"
         "# a lock: only around what must not happen twice at once, never around what waits\n"
         f"{case.head(case.endpoint.kind)}\n"
         f"    answer = {'await ' if case.endpoint.kind == 'async def' else ''}slow_part()\n"
@@ -166,21 +175,37 @@ def _downstream_bound(case: Case) -> Fix:
     where = f"# it is waited for here: {place}\n" if place else ""
     code = (
         f"{where}# refuse early instead of queueing: an answer in time for those who get in (in each worker)\n"
-        f"gate = asyncio.Semaphore({many})\n\n"
-        f"{case.head('async def')}\n"
-        "    if gate.locked():\n"
-        '        raise HTTPException(503, headers={"Retry-After": "1"})\n'
-        "    async with gate:\n"
-        "        ...\n\n"
-        "# or ask less often: keep what it said for a while\n"
-        "if time.monotonic() - kept.at_s > 5:\n"
-        "    kept = Kept(await ask(), at_s=time.monotonic())"
+        f"{_gate_in_a_thread(case, many) if case.endpoint.kind == 'def' else _gate_that_is_awaited(case, many)}"
     )
     what = (
         f"What all workers wait for (a database, a service, a file's lock) lets {many} at a time through. Neither "
         "workers nor cores change that: let it admit more, ask it less, or ask it for less."
     )
     return Fix(what, code, None)
+
+
+def _gate_that_is_awaited(case: Case, many: int) -> str:
+    return (
+        f"gate = asyncio.Semaphore({many})\n\n"
+        f"{case.head('async def')}\n"
+        "    if gate.locked():\n"
+        '        raise HTTPException(503, headers={"Retry-After": "1"})\n'
+        "    async with gate:\n"
+        "        ..."
+    )
+
+
+def _gate_in_a_thread(case: Case, many: int) -> str:
+    return (
+        f"gate = threading.BoundedSemaphore({many})\n\n"
+        f"{case.head('def')}\n"
+        "    if not gate.acquire(blocking=False):\n"
+        '        raise HTTPException(503, headers={"Retry-After": "1"})\n'
+        "    try:\n"
+        "        ...\n"
+        "    finally:\n"
+        "        gate.release()"
+    )
 
 
 def _native_parallel(case: Case) -> Fix:
@@ -207,8 +232,10 @@ def _scales_by_awaiting(case: Case) -> Fix:
 
 
 def _nothing(case: Case) -> Fix:
-    again = f"python3 -m helpers diagnose {case.subject.app or 'mypkg.main:app'} --path '{case.subject.path}'"
-    return Fix("Measure again, with what stood in the way gone.", again, None)
+    if case.subject.app is None:
+        inside = f"python3 -m helpers diagnose mypkg.main:app --path {shlex.quote(case.subject.path)}"
+        return Fix("Give the app's import string: then a second worker can be tried.", inside, None)
+    return Fix("Measure again, with what stood in the way gone.", case.subject.command(), None)
 
 
 _FIXES: dict[str, Callable[[Case], Fix]] = {

@@ -46,6 +46,9 @@ def decide(api: Prober, walk: "Walk") -> str:
             break  # it is full, and the CPU idles: what do they all wait for?
     else:
         return "scales_by_awaiting"
+    probe = walk.at = api.for_some_turns(probe)
+    if not walk.trusts(probe):
+        return untold(probe)
     api.read_stacks(probe)
     second = api.gain(probe, workers=2)
     if walk.asks("share of time for which idle code holds the event loop", api.held(probe), over=HELD):

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -63,6 +64,20 @@ def endpoint(told: Mapping[str, Any]) -> Endpoint:
         middleware=tuple(told.get("middleware", ())),
         websockets=tuple(told.get("websockets", ())),
     )
+
+
+def is_async(file: str, line: int) -> bool | None:
+    """Whether the innermost function around that line is `async def`; None where the file cannot be read."""
+    try:
+        tree = ast.parse(Path(file).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return None
+    around = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.lineno <= line <= (node.end_lineno or 0)
+    ]
+    return isinstance(max(around, key=lambda node: node.lineno), ast.AsyncFunctionDef) if around else None
 
 
 def in_a_thread(source: str) -> str | None:

@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,12 +45,14 @@ def findings(api: Prober, first: Answer, again: Sequence[Answer], verdict: str) 
         does_not_start(api.start_trouble),
         slow_start_up(api.start_up_s),
         slow_first(first.ms, [answer.ms for answer in again]),
-        drifting(api.ages),
+        drifting(api.ages, api.fresh_ms),
         memory_grows(api.ages),
         memory_per_worker(api.ages, usable_cpus().usable, memory_limits().usable_bytes / 2**20),
         large_bodies(len(first.body), None if one is None or one.void else _sending(one)),
         keep_alive(again[-1] if again else first),
-        None if two is None or verdict == "downstream_bound" else uneven_share(two.result.worker_answers),
+        None
+        if two is None or verdict == "downstream_bound"
+        else uneven_share(two.result.worker_answers, two.connections, alone=verdict == "scales_by_awaiting"),
         differs_between_workers([answer.body for answer in again], api.told_by),
         left_behind(api.left_behind),
     ]
@@ -99,16 +101,18 @@ def slow_first(first_ms: float, again_ms: Sequence[float]) -> Finding | None:
     )
 
 
-def drifting(ages: Sequence[Age]) -> Finding | None:
+def drifting(ages: Sequence[Age], fresh_ms: float | None) -> Finding | None:
+    """`fresh_ms`: a request alone to a fresh worker, asked later: where that is slow as well, it is the machine."""
     asked = [(age.requests, age.ms) for age in ages if age.ms is not None]
     if len(asked) < 2:
         return None
-    (_none, young_ms), (requests, old_ms) = asked[0], asked[-1]
+    (_none, begun_ms), (requests, old_ms) = asked[0], asked[-1]
+    young_ms = max(begun_ms, fresh_ms or 0.0)
     if old_ms < DRIFT * young_ms or old_ms < young_ms + DRIFT_MS:
         return None
     return Finding(
         "drifting",
-        f"One request alone took {young_ms:.1f} ms at the begin and {old_ms:.1f} ms after {requests:,} requests.",
+        f"One request alone took {young_ms:.1f} ms in a fresh worker and {old_ms:.1f} ms after {requests:,} requests.",
         "Something grows with every request: a list or a cache that is walked, a queue that is never emptied.",
     )
 
@@ -163,16 +167,36 @@ def keep_alive(answer: Answer) -> Finding | None:
     )
 
 
-def uneven_share(answers: "dict[int, int]") -> Finding | None:
-    total = sum(answers.values())
-    if len(answers) < 2 or not total or max(answers.values()) * len(answers) / total <= UNEVEN:
+def uneven_share(answers: Mapping[int, int], connections: Mapping[int, int], *, alone: bool = False) -> Finding | None:
+    """Both by the worker's pid: whether one of them gave far more answers, and whether its connections explain it.
+
+    `alone`: no request waits for another one, so that each connection gets as many answers as its worker is quick.
+    """
+    per_connection = {pid: count / connections[pid] for pid, count in answers.items() if connections.get(pid)}
+    slower = _uneven(per_connection) if alone else not _uneven(connections)
+    if not (_uneven(answers) or (alone and slower)):
         return None
+    total = sum(answers.values())
     parts = " and ".join(f"{count / total:.0%}" for count in sorted(answers.values(), reverse=True))
+    seen = f"Of two workers one answered {parts.replace(' and ', ', the other ')} of the requests"
+    if slower:
+        few, many = min(per_connection.values()), max(per_connection.values())
+        return Finding(
+            "uneven_share",
+            f"{seen}; a connection to one got {many:.3g} answers while one to the other got {few:.3g}.",
+            "A connection stays with its worker: look for what makes one slower, and put least_conn in front (nginx).",
+        )
+    most, all_of_them = max(connections.values()), sum(connections.values())
     return Finding(
         "uneven_share",
-        f"Of two workers one answered {parts.replace(' and ', ', the other ')} of the requests.",
-        "A connection stays with its worker: look for what makes one slower, and put least_conn in front (nginx).",
+        f"{seen}: it had got {most} of the {all_of_them} connections.",
+        "A connection stays with its worker for life: put least_conn in front (nginx), or close idle ones sooner.",
     )
+
+
+def _uneven(counts: Mapping[int, float]) -> bool:
+    total = sum(counts.values())
+    return len(counts) > 1 and total > 0 and max(counts.values()) * len(counts) / total > UNEVEN
 
 
 def differs_between_workers(one: Sequence[bytes], two: Sequence[tuple[str, bytes]]) -> Finding | None:
@@ -189,7 +213,10 @@ def differs_between_workers(one: Sequence[bytes], two: Sequence[tuple[str, bytes
             return Finding("differs_between_workers", seen, advice)
         return None
     if _counts(one) and not _counts([body for _, body in two]):
-        seen = "One worker counts from request to request; with two, each counts for itself."
+        seen = (
+            "With one worker a number in the answers grows from request to request, with two it does not: if it is a "
+        )
+        seen += "counter, each worker counts for itself."
         return Finding("differs_between_workers", seen, advice)
     return None
 

@@ -65,7 +65,12 @@ def _fix(diagnosis: "Diagnosis") -> list[Block]:
             }
             for trial in diagnosis.trials
         ]
-        blocks.append(Table(pd.DataFrame(rows, dtype=object), "what was tried from outside: predicted and measured"))
+        blocks.append(
+            Table(
+                pd.DataFrame(rows, dtype=object),
+                "what can be tried from outside, whether or not it is the fix: predicted and measured",
+            )
+        )
     return blocks
 
 

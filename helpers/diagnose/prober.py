@@ -1,12 +1,10 @@
 """Puts questions to the API: single requests, load tests with looks at the server meanwhile, launches with changes.
 
-Each load is measured once; a void one is measured once more. An app is launched here, again and again; a server that
-runs already is only asked.
+A void load is measured again, and so is one that lasted for too few turns. An app is launched here, again and again;
+a server that runs already is only asked.
 """
 
-import os
-import signal
-import time
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,27 +14,27 @@ from types import TracebackType
 
 from helpers import proc
 from helpers.diagnose.ask import ask
-from helpers.diagnose.seen import Answer, Looks, Probe, looks
+from helpers.diagnose.launches import Launches
+from helpers.diagnose.seen import Answer, Looks, Probe, looks, spread
 from helpers.diagnose.subject import SAFE_METHODS, Subject
 from helpers.diagnose.watching import looking, stacks_while
 from helpers.errors import EngineError, StartError
 from helpers.load.launch import read_launch
-from helpers.load.plan import make_plan, split_url
+from helpers.load.plan import make_plan
 from helpers.load.run import load_test
 from helpers.machine import usable_cpus
-from helpers.server.server import Server
 
 DEFAULT_THREADS = 40  # of anyio's pool, for `def` endpoints and dependencies
 AGE_REQUESTS = 5
 ENOUGH_AGES = 3  # to tell what grows with every request from what grows at the first load
 COMPARED_EACH, COMPARED_MOST = 2, 16  # answers of each of two workers, and requests for them
 PATIENCE_S = 10.0  # a request that takes longer cannot be loaded within a minute
-LOOK_EVERY_S = 0.02
 ROUNDS = 3  # a load lasts at least as long as so many requests one after the other
+TURNS = 4  # and a load whose answers are to be compared, so many turns of each user
 LONGEST_S = 8.0
 WARMUP_S = 0.3
-GRACE_S = 1.0  # for the requests in hand, when it is stopped
-TRIES = 3  # a void measurement is taken again
+TRIES = 3  # a void measurement is taken again, and one whose connections went to one worker
+WELL_SPREAD = 0.8  # of what evenly spread connections would let get on at once
 RISE = 0.25  # of the looks come before every user is there
 
 Say = Callable[[str], None]
@@ -58,16 +56,15 @@ class Prober:
         self.subject = subject
         self._duration_s = duration_s
         self._say = say
-        self._server: Server | None = None
-        self._launched: tuple[int, int | None] | None = None
-        self._probes: dict[tuple[int, int, int | None], Probe] = {}
+        self._app = Launches(subject)
+        self._probes: dict[tuple[int, int, int | None], Probe] = {}  # by users, workers and threads
+        self._gains: dict[tuple[int, int, int | None], float | None] = {}
         self.request_s = 0.1  # how long one request takes, alone
-        self.start_up_s: float | None = None  # of the first worker: imports and lifespan
         self.told_by: list[tuple[str, bytes]] = []  # answers of a launch with two workers, one after the other
         self.looks = Looks()  # at the stacks of the one worker
         self.doubts: list[str] = []  # why the gain of a change is not known
         self.start_trouble = ""  # why it does not start with more workers
-        self.left_behind = 0  # processes that outlived the app that had started them
+        self.fresh_ms: float | None = None  # a request alone to a later launch, before its first load
         self.ages: list[Age] = []  # of the first launch: at its begin, and after each load
 
     def __enter__(self) -> "Prober":
@@ -76,7 +73,7 @@ class Prober:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop()
+        self._app.stop()
 
     @property
     def outside(self) -> bool:
@@ -94,64 +91,40 @@ class Prober:
 
     @property
     def _address(self) -> str:
-        return self.subject.address if self._server is None else self._server.url
+        return self._app.address
 
     # ---------------------------------------------------------------------------------------------------- launches
 
     def launch(self, workers: int = 1, threads: int | None = None) -> None:
         """Have the app run with so many workers and threads; does nothing where it does already. Raises StartError."""
-        if self.outside or self._launched == (workers, threads):
+        if self.outside or self._app.now == (workers, threads):
             return
-        if self._launched == (1, None):
+        if self._app.now == (1, None):
             self._farewell()
-        if self._server is None:
+        if self._app.server is None:
             self._say("starting the app with one worker")
-            self._server = Server(**self.subject.server_arguments(), workers=workers, threads=threads)
-            self._server.start()
-            self.start_up_s = max(self._server.start_ups_s().values(), default=None)
-        else:
-            self._stop()
-            self._server.relaunch(workers=workers, threads=threads)
-        self._launched = (workers, threads)
-
-    def _stop(self) -> None:
-        """End the app, and what it has started itself and left behind: all that is in the session of its launch."""
-        self._launched = None
-        if self._server is None or self._server.state == "stopped":
-            return
-        session = self._server.pid
-        self._server.stop(grace_s=GRACE_S)
-        left = _await_none(session)  # multiprocessing's resource tracker ends by itself
-        self.left_behind += len(left)
-        for pid in left:
-            with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-        _await_none(session)
+        self._app.start(workers, threads)
 
     @property
     def log(self) -> str:
         """What the app wrote; empty where it is not ours."""
-        return "" if self._server is None else self._server.log
+        return self._app.log
 
     @property
-    def pids(self) -> list[int]:
-        """The processes that serve; of somebody else's server, those that hold its socket."""
-        if self._server is not None:
-            return self._server.worker_pids
-        _host, port, _ = split_url(self._address)
-        return proc.listening_pids(port)
+    def start_up_s(self) -> float | None:
+        """Of the first worker: imports and lifespan."""
+        return self._app.start_up_s
+
+    @property
+    def left_behind(self) -> int:
+        """Processes that outlived the app that had started them."""
+        return self._app.left_behind
 
     def about(self) -> dict[str, object]:
         """What the server says of its endpoint; empty where it is not instrumented."""
         launch = read_launch(make_plan(self.url, users=1))
         told = None if launch is None else launch.about.get("endpoint")
         return told if isinstance(told, dict) else {}
-
-    def memory_mb(self) -> float | None:
-        """Memory of the largest worker: its own pages, and its part of the shared ones where the system tells."""
-        sizes = [proc.pss_bytes(pid) or proc.rss_bytes(pid) for pid in self.pids]
-        known = [size for size in sizes if size]
-        return max(known) / 2**20 if known else None
 
     @property
     def core(self) -> float:
@@ -183,10 +156,12 @@ class Prober:
         """The load test with so many users on that launch, measured at its first call."""
         key = (users, workers, threads)
         if key not in self._probes:
-            changed = self._launched is not None and self._launched != (workers, threads)
+            changed = self._app.now is not None and self._app.now != (workers, threads)
             self.launch(workers, threads)
             if changed:
                 self.ask()  # what a fresh worker does once is no part of the load
+                if self.fresh_ms is None:
+                    self.fresh_ms = self._alone_ms()
             many = f"{workers} workers" if workers > 1 else "one worker"
             pool = f", {threads} threads" if threads else ""
             self._say(f"{users} {'users' if users > 1 else 'user'}" + ("" if self.outside else f", {many}{pool}"))
@@ -196,29 +171,67 @@ class Prober:
                     break
             if users == workers == 1 and probe.mean_ms and not probe.void:
                 self.request_s = probe.mean_ms / 1e3
-            if users > 1 and self._launched == (1, None):
+            if users > 1 and self._app.now == (1, None):
                 self.ages.append(self._age())
             if workers == 2 and self.subject.method in SAFE_METHODS:
                 self.told_by = list(self._by_worker())
         return self._probes[key]
 
+    def for_some_turns(self, probe: Probe) -> Probe:
+        """The same load, measured for longer where each user had too few turns in it to tell how many answers come.
+
+        Requests that wait for each other may be answered in bursts: a turn more or less of all users is much then.
+        """
+        wanted_s = min(LONGEST_S, TURNS * (probe.mean_ms or 0.0) / 1e3)
+        if self.outside or probe.result.duration_s >= wanted_s:
+            return probe
+        self._duration_s = wanted_s  # what is compared with it lasts as long
+        del self._probes[probe.users, probe.workers, probe.threads]
+        return self.load(probe.users, workers=probe.workers, threads=probe.threads)
+
     def gain(self, base: Probe, *, workers: int = 1, threads: int | None = None) -> float | None:
-        """How many times the answers with so many workers or threads; None where that cannot be had, or is void."""
-        if self.outside or not base.per_s:
+        """How many times the answers with so many workers or threads; None where that cannot be had, or is void.
+
+        Where nearly all connections went to one of the workers, the others had nothing to show: another launch is
+        tried.
+        """
+        key = (base.users, workers, threads)
+        if key not in self._gains:
+            self._gains[key] = None if self.outside else self._gain(base, workers, threads)
+        return self._gains[key]
+
+    def _gain(self, base: Probe, workers: int, threads: int | None) -> float | None:
+        if not base.per_s:
+            self.doubts.append("Before the change no request was answered, so there is nothing to compare with.")
             return None
         try:
             changed = self.load(base.users, workers=workers, threads=threads)
+            for _ in range(TRIES - 1):
+                if changed.void or self._well_spread(base, changed):
+                    break
+                self._app.stop()
+                del self._probes[base.users, workers, threads]
+                changed = self.load(base.users, workers=workers, threads=threads)
         except StartError as error:
             self.start_trouble = error.message
             return None
         if changed.void:
             self.doubts += changed.result.reasons
             return None
+        if not self._well_spread(base, changed):
+            most, total = max(changed.connections.values()), sum(changed.connections.values())
+            self.doubts.append(
+                f"In each of {TRIES} launches one of {workers} workers got {most} of {total} connections."
+            )
+            return None
         return changed.per_s / base.per_s
+
+    def _well_spread(self, base: Probe, changed: Probe) -> bool:
+        return spread(changed.connections.values(), base.per_s * self.request_s) >= WELL_SPREAD
 
     def _load(self, users: int, workers: int, threads: int | None) -> Probe:
         duration_s = min(LONGEST_S, max(self._duration_s, ROUNDS * self.request_s))
-        with looking(self._server) as seen:
+        with looking(self._app.server) as seen:
             result = load_test(
                 self.url, users=users, duration=duration_s, warmup=None if users > 1 else WARMUP_S,
                 timeout=max(PATIENCE_S, 2 * users * self.request_s), progress=False, **self.subject.load_arguments(),
@@ -242,8 +255,7 @@ class Prober:
         self.ages.append(replace(self._age(), ms=self._alone_ms()))
 
     def _age(self) -> Age:
-        counts = {} if self._server is None else self._server.counts()
-        return Age(sum(finished for _started, finished in counts.values()), self.memory_mb())
+        return Age(self._app.finished, self._app.memory_mb())
 
     def _alone_ms(self) -> float:
         """The time of a request alone: the median of a few."""
@@ -256,6 +268,17 @@ class Prober:
             self.read_stacks(loads[-1])
         if loads and self.ages:
             self.ages[-1] = replace(self.ages[-1], ms=self._alone_ms())
+
+    def ask_amid(self, users: int) -> Answer | None:
+        """An answer that is no success, given while that load goes on; None where all single requests succeed."""
+        busy = threading.Thread(target=self._keep_busy, args=(users,), daemon=True)
+        busy.start()
+        failed = None
+        while busy.is_alive() and failed is None:
+            answer = self.ask()
+            failed = None if answer.ok else answer
+        busy.join()
+        return failed
 
     def read_stacks(self, probe: Probe) -> None:
         """Look where the threads of one worker stand under that load, once; `looks` then has what was seen.
@@ -270,7 +293,7 @@ class Prober:
 
     def look_while(self, during: Callable[[], object]) -> None:
         """Read the stacks again and again meanwhile."""
-        pid = max(self.pids, key=lambda pid: proc.cpu_s(pid) or 0.0, default=None)
+        pid = max(self._app.pids, key=lambda pid: proc.cpu_s(pid) or 0.0, default=None)
         self.looks = looks([] if pid is None else stacks_while(pid, during))
 
     def _keep_busy(self, users: int) -> None:
@@ -280,11 +303,3 @@ class Prober:
                 self.url, users=users, duration=duration_s, warmup=0.2, timeout=PATIENCE_S, progress=False,
                 **self.subject.load_arguments(),
             )  # fmt: skip
-
-
-def _await_none(session: int) -> list[int]:
-    """Wait until nobody is left in that session, but not for long; returns who is."""
-    deadline = time.monotonic() + GRACE_S
-    while (left := proc.session(session)) and time.monotonic() < deadline:
-        time.sleep(LOOK_EVERY_S)
-    return left

@@ -52,7 +52,7 @@ class Diagnosis:
             "evidence": [
                 {"probe": each.probe, "observed": each.observed, "means": each.means} for each in self.evidence
             ],
-            "fix": {"what": self.fix.what, "code": self.fix.code, "expected_gain": self.fix.expected_gain},
+            "fix": {"what": self.fix.what, "code": self.fix.code, "expected_gain": _rounded(self.fix.expected_gain)},
             "findings": [{"name": each.name, "seen": each.seen, "advice": each.advice} for each in self.findings],
             "sweep": {
                 "rows": [probe.row() for probe in self.probes],
@@ -61,7 +61,7 @@ class Diagnosis:
                         "change": trial.change,
                         "users": trial.users,
                         "predicted": round(trial.predicted, 2),
-                        "measured": None if trial.measured is None else round(trial.measured, 2),
+                        "measured": _rounded(trial.measured),
                         "confirmed": trial.confirmed,
                     }
                     for trial in self.trials
@@ -126,7 +126,8 @@ class Diagnosis:
 def confidence(verdict: str, walk: Walk, trials: tuple[Trial, ...], *, outside: bool) -> Confidence:
     """High: every answer of the walk was clear, no measurement was disturbed, and the prediction came true.
 
-    Each of these that is missing takes one step down; a prediction that did not come true takes two.
+    Each of these that is missing takes one step down; a prediction that did not come true takes two (one
+    where it brought even more).
     """
     if verdict in UNTOLD:
         return "low"
@@ -135,9 +136,16 @@ def confidence(verdict: str, walk: Walk, trials: tuple[Trial, ...], *, outside: 
     lost = int(not all(step.clear for step in walk.steps[-WALKED_LAST:]))
     lost += int(walk.at is not None and bool(walk.at.warned("foreign load", "engine CPU", "run delay")))
     confirmed = [trial.confirmed for trial in trials]
-    lost += 2 if False in confirmed else int(outside or not confirmed or None in confirmed)
+    failed = [trial for trial in trials if trial.confirmed is False]
+    lost += (
+        int(outside or not confirmed or None in confirmed) if not failed else 1 + (not all(t.beyond for t in failed))
+    )
     steps: tuple[Confidence, ...] = ("high", "medium", "low")
     return steps[min(lost, 2)]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
 
 
 def _pre(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Mapping
 from statistics import median
@@ -68,7 +69,9 @@ def diagnose(
             bar.update(1)
 
         with Prober(asked, duration_s=PROBE_S[at_pace.name], say=say) as api:
-            return _Diagnosing(asked, api).run()
+            found = _Diagnosing(asked, api).run()
+        bar.total = bar.n  # a way that skips some is complete as well
+        return found
 
 
 class _Diagnosing:
@@ -104,11 +107,13 @@ class _Diagnosing:
     def _told(self, verdict: str, tried: tuple[Trial, ...], found: list[Finding]) -> Diagnosis:
         case = self._case(tried)
         told = summary(verdict, case)
+        if any(finding.name == "drifting" for finding in found):
+            told += " And it gets slower with every request (`drifting`): mend that first."
         if verdict in ("client_bound", "inconclusive"):
             told += " " + _what_would_tell(verdict, outside=self._api.outside, void=bool(self._walk.doubts))
         return self._diagnosis(
             verdict, confidence(verdict, self._walk, tried, outside=self._api.outside), told,
-            tuple(evidence(case)), fix(verdict, case), found, tried,
+            tuple(evidence(verdict, case)), fix(verdict, case), found, tried,
         )  # fmt: skip
 
     def _case(self, tried: tuple[Trial, ...]) -> Case:
@@ -168,7 +173,7 @@ class _Diagnosing:
         )
         api.request_s = prober.PATIENCE_S
         shown = (Evidence("one request", f"no answer within {prober.PATIENCE_S:g} s", "too slow to be loaded"),)
-        smaller = f"python3 -m helpers diagnose {self._subject.name} --path '<a request that does less>'"
+        smaller = self._subject.command(path="<a request that does less>")
         return self._diagnosis("inconclusive", "low", told, shown, Fix("Ask for less.", smaller, None), [], ())
 
     def _failing(self, answer: Answer) -> Diagnosis:
@@ -193,7 +198,7 @@ class _Diagnosing:
             )
         return self._diagnosis(
             "failing", confidence("failing", self._walk, (), outside=self._api.outside), told, tuple(shown),
-            _mend(answer, self._subject, reason), [], (), trace,
+            _mend(answer, self._subject, reason, under_load=probe is not None), [], (), trace,
         )  # fmt: skip
 
     def _raised(self) -> tuple[str, str]:
@@ -204,10 +209,10 @@ class _Diagnosing:
         return found
 
     def _failed_under_load(self) -> Answer:
-        """An answer that stands for those that failed: asked once more, else by its kind."""
+        """An answer that stands for those that failed: asked amid the same load, else by its kind."""
         probe = self._walk.at
         kind = None if probe is None else first_failure(probe.result)
-        seen = self._api.ask()
+        seen = self._api.ask() if probe is None else self._api.ask_amid(probe.users) or self._api.ask()
         if not seen.ok:
             return seen
         status = {"http_4xx": 400, "http_5xx": 500}.get(kind or "", 0)
@@ -222,18 +227,31 @@ class _Diagnosing:
         return found if isinstance(found, dict) else {}
 
 
-def _mend(answer: Answer, asked: Subject, reason: str) -> Fix:
+def _mend(answer: Answer, asked: Subject, reason: str, *, under_load: bool) -> Fix:
     """What to change about the request, or about the app."""
-    call = f"python3 -m helpers diagnose {asked.name} --path '{asked.path}'"
+    if under_load and answer.status in (429, 503):
+        what = "It refuses what is beyond a limit of its own: raise that limit on the copy that is diagnosed."
+        return Fix(what, asked.command(), None)
     if answer.status in (401, 403):
-        return Fix(f"Send what it wants: {reason}.", f"{call} --header 'Authorization: Bearer ...'", None)
+        return Fix(f"Send what is missing: {reason}.", f"{asked.command()} --header 'Authorization: Bearer ...'", None)
     if answer.status in (400, 415, 422):
-        return Fix("Send a request that it accepts.", f"{call.rstrip(chr(39))}?name=value'", None)
+        return Fix("Send a request that it accepts.", asked.command(**_accepted(asked, reason)), None)
     return Fix(
         "Mend the error first: an API that fails quickly seems fast.",
         f"curl -i 'http://127.0.0.1:5012{asked.path}'",
         None,
     )
+
+
+def _accepted(asked: Subject, reason: str) -> dict[str, str]:
+    """The part of the command to change, by where the missing value belongs: body, path or query."""
+    if "(body)" in reason:
+        return {"json_body": "body.json"}
+    if "(path)" in reason:
+        return {"path": "<a path with a value that it takes>"}
+    names = re.findall(r"([\w.-]+) \(query\)", reason) or ["name"]
+    more = "&".join(f"{name}=..." for name in names)
+    return {"path": f"{asked.path.partition('?')[0]}?{more}"}
 
 
 def _what_would_tell(verdict: str, *, outside: bool, void: bool) -> str:

@@ -1,10 +1,12 @@
 """What a probe saw: one load test on one launch, and the server's own signs of it, as the numbers that decide."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
+
+import numpy as np
 
 from helpers.load.records import OK, OUTCOMES
 from helpers.load.result import LoadResult
@@ -64,6 +66,19 @@ class Probe:
         return None if cpu is None else sum(cpu.workers.values()) + cpu.rest_of_server
 
     @property
+    def connections(self) -> dict[int, int]:
+        """Connections per worker (pid) that had answers by the middle of the measured time; empty: not instrumented.
+
+        One that a busy worker takes up later is too late for what is measured. A worker that has none is there with 0.
+        """
+        result = self.result
+        records, done_ns = result.records, result.records["done_ns"]
+        early = (done_ns >= result.t0_ns) & (done_ns < (result.t0_ns + result.t1_ns) // 2) & (records["worker"] > 0)
+        workers = np.unique(records[early][["worker", "connection"]])["worker"]
+        counts = Counter(result.worker_pids[int(worker)] for worker in workers)
+        return {pid: counts[pid] for pid in result.worker_answers}
+
+    @property
     def failed(self) -> float:
         """Share of the requests that came to an end and failed; what the end of the run cut off is no failure."""
         ended = {name: count for name, count in self.result.outcomes.items() if name not in ("aborted", "not_sent")}
@@ -118,6 +133,18 @@ class Probe:
             "error_ratio": round(self.failed, 4),
             "verdict": self.result.verdict,
         }
+
+
+def spread(connections: Collection[int], at_once: float) -> float:
+    """How well connections are spread over workers that let no more than `at_once` of their own get on, 0 to 1.
+
+    1: as many get on as if each worker had as many connections. With all of them at one of two workers that let one
+    through, 0.5: whatever the other one could do, it cannot show.
+    """
+    if not sum(connections):
+        return 1.0
+    evenly = len(connections) * min(sum(connections) / len(connections), at_once)
+    return sum(min(count, at_once) for count in connections) / evenly
 
 
 def first_failure(result: LoadResult) -> str | None:

@@ -9,6 +9,8 @@ from helpers.diagnose.seen import Place, Probe
 from helpers.diagnose.trials import Trial
 from helpers.plots.picture import short
 
+BY_A_SECOND_WORKER = ("lock_bound", "downstream_bound")  # what a second worker brings tells these two apart
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -24,7 +26,7 @@ def summary(verdict: str, case: Case) -> str:
     return _SUMMARIES[verdict](case, case.probe)
 
 
-def evidence(case: Case) -> Iterator[Evidence]:
+def evidence(verdict: str, case: Case) -> Iterator[Evidence]:
     """What the verdict rests on, in the order in which it was found."""
     probe = case.probe
     yield Evidence(
@@ -50,7 +52,7 @@ def evidence(case: Case) -> Iterator[Evidence]:
             _what_it_does(place, probe),
         )
     for trial in case.trials:
-        yield _tried(trial)
+        yield _tried(trial, decided=verdict in BY_A_SECOND_WORKER and trial.workers == 2)
 
 
 def _who(place: Place) -> str:
@@ -74,7 +76,7 @@ def _seen(case: Case, probe: Probe) -> str:
     if case.held is not None and probe.late_ms is not None and not _full(probe):
         late = max(probe.late_ms, 1.0)
         parts.append(f"event loop late by {late:.0f} ms" if case.held > HELD else "event loop free when needed")
-    parts.append(f"{case.at_once:.3g} requests get on at once")
+    parts.append(f"{case.at_once:.2g} of them get on at once")
     return ", ".join(part for part in parts if part)
 
 
@@ -98,12 +100,18 @@ def _meaning(case: Case, probe: Probe) -> str:
     return f"the CPU idles, the event loop is free, and {case.at_once:.2g} of {probe.users} get on: they wait in line"
 
 
-def _tried(trial: Trial) -> Evidence:
-    measured = "could not be measured" if trial.measured is None else f"× {trial.measured:.2f} answers"
+def _tried(trial: Trial, *, decided: bool) -> Evidence:
+    measured = f"not measured: {trial.lacking}" if trial.measured is None else f"× {trial.measured:.2f} answers"
     if trial.confirmed is None:
         means = f"× {trial.predicted:.2g} was expected"
+    elif trial.confirmed and decided:
+        means = "this decided it: × 2 where each worker brings its own, × 1 where they share"
     elif trial.confirmed:
         means = f"× {trial.predicted:.2g} was expected: as predicted"
+    elif trial.beyond:
+        means = (
+            f"× {trial.predicted:.2g} was expected: more, so the first load was disturbed, or it slows down with use"
+        )
     else:
         means = f"× {trial.predicted:.2g} was expected: not as predicted, so read the verdict with care"
     return Evidence(f"{trial.change}, {trial.users} users", measured, means)

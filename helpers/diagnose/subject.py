@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,20 @@ class Subject:
     def request(self) -> str:
         return f"{self.method} {self.path}"
 
+    def command(self, *, path: str | None = None, json_body: str | None = None) -> str:
+        """The command line that asks the same again, with another path, or a file for the body."""
+        words = ["python3", "-m", "helpers", "diagnose", self.app or self.address, "--path", path or self.path]
+        words += ["--app-dir", self.app_dir] if self.app_dir else []
+        words += ["--factory"] * self.factory
+        words += ["--python", self.python] if self.python else []
+        words += ["--method", self.method] if self.method != "GET" else []
+        body = json_body or ("body.json" if self.body else None)
+        words += ["--json-body", body] if body else []
+        for name, _secret in self.headers:
+            words += ["--header", f"{name}: ..."] if name.lower() != "content-type" else []
+        words += ["--yes"] if self.method not in SAFE_METHODS else []
+        return shlex.join(words)
+
     def server_arguments(self) -> dict[str, Any]:
         """For Server(...): the app as its owner would run it, and no file written beside its modules."""
         return {
@@ -75,6 +91,10 @@ def subject(
             f"{target} is a WebSocket address, and diagnose sends HTTP requests",
             NO_SOCKETS,
         )
+    if re.match(r"[\w.-]+:\d+(/|$)", target):
+        raise InputError(f"{target!r} is an address without its scheme", f"Write http://{target}")
+    if re.search(r"\.py(:|$)", target):
+        raise InputError(f"the target {target!r} names a file", f"Write its module: {target.replace('.py', '')!r}")
     request: dict[str, Any] = {
         "method": _harmless(method_name(method), yes),
         "headers": header_pairs(_with_json(headers or {}, json_body)),

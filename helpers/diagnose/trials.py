@@ -22,16 +22,24 @@ class Trial:
     predicted: float
     measured: float | None
     workers: int = 1
+    lacking: str = ""  # why it was not measured
 
     @property
     def confirmed(self) -> bool | None:
-        """Whether the measured gain lies on the predicted side; None where nothing was measured."""
+        """Whether the measured gain is nearer to the predicted one than to none, or to its square; None: not known."""
         if self.measured is None:
             return None
-        return (self.measured > self.predicted**0.5) if self.predicted > GAINS else self.measured <= GAINS
+        if self.predicted <= GAINS:
+            return self.measured <= GAINS
+        return bool(self.predicted**0.5 < self.measured < self.predicted**1.5)
+
+    @property
+    def beyond(self) -> bool:
+        """Whether it brought far more than a change of this kind can."""
+        return self.confirmed is False and self.measured is not None and self.measured > self.predicted > GAINS
 
     def __str__(self) -> str:
-        measured = "not measured" if self.measured is None else f"× {self.measured:.2f} measured"
+        measured = f"not measured: {self.lacking}" if self.measured is None else f"× {self.measured:.2f} measured"
         return f"{self.change}, {self.users} users: × {self.predicted:.2g} predicted, {measured}"
 
 
@@ -45,11 +53,18 @@ def trials(api: Prober, verdict: str, walk: Walk) -> Iterator[Trial]:
     size = base.threads_size or DEFAULT_THREADS
     for workers in sorted(counts):
         expected = _of_workers(verdict, workers, usable, base, size)
-        yield Trial(f"workers={workers}", base.users, expected, api.gain(base, workers=workers), workers)
+        measured = api.gain(base, workers=workers)
+        yield Trial(f"workers={workers}", base.users, expected, measured, workers, _lacking(api, measured))
     if verdict == "threadpool_exhausted":
         more = MORE_THREADS * size
         measured = api.gain(base, threads=more)
-        yield Trial(f"{more} threads", base.users, min(base.users, more) / size, measured)
+        expected = min(base.users, more) / size
+        yield Trial(f"{more} threads", base.users, expected, measured, lacking=_lacking(api, measured))
+
+
+def _lacking(api: Prober, measured: float | None) -> str:
+    """Why there is no number: what kept the app from starting, or voided the measurement."""
+    return "" if measured is not None else (api.start_trouble or api.doubts[-1])
 
 
 def _of_workers(verdict: str, workers: int, usable: int, base: Probe, threads: int) -> float:

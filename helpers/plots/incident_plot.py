@@ -129,16 +129,20 @@ def _bands(axes: Axes, course: Course) -> None:
 
 
 def _rows(course: Course) -> list[int]:
-    """In which row above the picture the name of each event stands, so that none covers another."""
+    """In which row above the picture the name of each event stands, so that none covers another.
+
+    From the last to the first: the line of an earlier one then passes to the left of the names below its own.
+    """
     probe = Picture(WIDTH, 1.0)
-    ends: list[float] = []  # of the last name in each row, in inches
+    begins: list[float] = []  # of the leftmost name in each row, in inches
     rows = []
-    for event in course.events:
+    for event in reversed(course.events):
         begin = (WIDTH - LEFT - _right_in(course)) * event.from_s / course.duration_s
-        row = next((i for i, end in enumerate(ends) if end < begin), len(ends))
-        ends[row : row + 1] = [begin + probe.text_width_in(_name(event), 10.5) + 0.12]
+        end = begin + probe.text_width_in(_name(event), 10.5) + 0.12
+        row = next((i for i, left in enumerate(begins) if end < left), len(begins))
+        begins[row : row + 1] = [begin]
         rows.append(row)
-    return rows
+    return rows[::-1]
 
 
 def _name(event: Event) -> str:
@@ -149,7 +153,7 @@ def _draw_names(axes: Axes, course: Course, rows: Sequence[int]) -> None:
     for event, row in zip(course.events, rows, strict=True):
         y = 1 + (0.05 + NAME_IN * row) / PANEL_IN
         at: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "va": "bottom", "size": 10.5}
-        axes.text(event.from_s, y, _name(event), color=INK, **at)
+        axes.text(event.from_s, y, _name(event), color=INK, path_effects=HALO, zorder=7, **at)
         axes.plot([event.from_s] * 2, [1, y], color=SOFT_INK, linewidth=1.2, clip_on=False, transform=at["transform"])
 
 
@@ -171,10 +175,12 @@ def _draw_crew(axes: Axes, course: Course) -> None:
 
 
 def _phases(course: Course) -> list[tuple[str, float, float]]:
-    """The times between the events, each with the name of the one that began it."""
-    begins = [("before", 0.0), *((_name(event), event.from_s) for event in course.events)]
-    ends = [*(at_s for _, at_s in begins[1:]), course.duration_s]
-    return [(name, since_s, end_s) for (name, since_s), end_s in zip(begins, ends, strict=True) if end_s > since_s]
+    """The times before, during and after each event."""
+    marks = [("before", 0.0)]
+    for event in course.events:
+        marks += [(_name(event), event.from_s), (f"after {_name(event)}", event.to_s)]
+    ends = [*(at_s for _, at_s in marks[1:]), course.duration_s]
+    return [(name, since_s, end_s) for (name, since_s), end_s in zip(marks, ends, strict=True) if end_s > since_s]
 
 
 def _table(course: Course) -> pd.DataFrame:
@@ -182,8 +188,10 @@ def _table(course: Course) -> pd.DataFrame:
     for name, since_s, end_s in _phases(course):
         # a slice belongs to the phase in which its middle lies
         inside = [i for i in range(len(course.answered)) if since_s <= course.slice_s * (i + 0.5) < end_s]
+        if not inside:
+            continue
         serving = [number for at_s, number in course.crew if at_s < end_s][-1]
-        per_s = sum(course.answered[i] for i in inside) / (course.slice_s * len(inside)) if inside else None
+        per_s = sum(course.answered[i] for i in inside) / (course.slice_s * len(inside))
         numbers = {"answers/s": per_s, "lost": sum(course.lost[i] for i in inside)}
         known: dict[str, Any] = dict.fromkeys(numbers) if course.void else numbers
         rows.append({"what": name, "from (s)": since_s, "workers at its end": serving, **known})
@@ -195,6 +203,6 @@ def _alt(course: Course) -> str:
         return f"Answers per second over time: void. {course.words}."
     parts = []
     for row in _table(course).to_dict("records"):
-        per_s = "" if row["answers/s"] is None else f" {short(row['answers/s'])} answers/s,"
-        parts.append(f"{row['what']}:{per_s} {count(row['workers at its end'], 'worker')}, {row['lost']} lost")
+        workers = count(row["workers at its end"], "worker")
+        parts.append(f"{row['what']}: {short(row['answers/s'])} answers/s, {workers}, {row['lost']} lost")
     return f"Answers per second over time. {'; '.join(parts)}. {course.words}."

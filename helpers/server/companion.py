@@ -47,7 +47,7 @@ class Run:
             arguments = companion._arguments(self)
             with open(self.log_file, "ab") as log:
                 self.child = lifeline.spawn(
-                    [sys.executable, "-m", "helpers.server.guard", program, *arguments],
+                    [sys.executable, "-m", "helpers.server.guard", str(self.log_file), program, *arguments],
                     group=True,
                     cwd=ROOT,
                     stdin=subprocess.DEVNULL,
@@ -258,7 +258,6 @@ class Redis(Companion):
 
     def _arguments(self, run: Run) -> list[str]:
         file = run.folder / "redis.conf"
-        file.touch(0o600)
         file.write_text(
             f"bind {HOST}\nport {run.port}\nrequirepass {run.secret}\n"
             f'daemonize no\nsave ""\nappendonly no\ndir "{run.folder}"\n'

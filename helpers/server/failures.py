@@ -12,8 +12,12 @@ _EXCEPTION = (
     r"^[ \t]+\S.*\n(?P<name>(?!(?:TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL|gunicorn\.errors\.HaltServer):)"
     r"[A-Za-z_][\w.]*(?:: .*)?)$"
 )
-# uvicorn reports its own port in its log: a traceback that ends so is the app's
-APPS_OWN_PORT = r"^OSError: \[Errno \d+\] (?:Address already in use|error while attempting to bind)"
+# A traceback that ends so is the app's, unless it leads through the place where uvicorn itself begins to listen.
+APPS_OWN_PORT = (
+    r"^Traceback \(most recent call last\):\n"
+    r"(?:(?!.*uvicorn[\\/]server\.py\", line \d+, in startup$)[ \t].*\n)+"
+    r"OSError: \[Errno \d+\] (?:Address already in use|error while attempting to bind)"
+)
 _NO_MODULE = (
     "there is no module {name!r} to import the app from",
     "check the spelling, and that app_dir (now {app_dir}) is the folder that holds it",

@@ -193,7 +193,8 @@ def _user() -> str:
     import grp
     import pwd
 
-    return f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(os.getegid()).gr_name};"
+    root = pwd.getpwuid(0)
+    return f"user {root.pw_name} {grp.getgrgid(root.pw_gid).gr_name};"
 
 
 def _open_files() -> int:

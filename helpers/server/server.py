@@ -28,7 +28,8 @@ class Server:
     """A server in processes of its own: `with Server(workers=2) as server: ...`.
 
     `port=None` means 5012 as in the post, else the next free one (`notice` says so). `cpus` limits it to that many
-    CPUs, or to a set of CPU ids (Linux). `options` are the server program's own settings, such as
+    CPUs, or to a set of CPU ids (Linux). `runner` is the server program: uvicorn, gunicorn (with its own ASGI worker)
+    or granian; the latter two always have a parent above their workers. `options` are its own settings, such as
     `{"limit_concurrency": 5}`; `env` is added to its environment; `app_dir` is the folder the app is imported from;
     `python` the interpreter that runs it, such as that of the app's own virtual environment; `threads` the size of each
     worker's thread pool for `def` endpoints (None: as the app has it, which is 40 unless it says otherwise).
@@ -221,7 +222,8 @@ class Server:
     def _repr_html_(self) -> str:
         state = self.state
         mark = {"ready": "●", "stopped": "○"}.get(state, "▲")
-        parts = [f"<b>{mark} {state.upper()}</b>", f"{self.workers} worker{'s' if self.workers != 1 else ''}"]
+        program = "" if self.launch.runner == "uvicorn" else f"{self.launch.runner}, "
+        parts = [f"<b>{mark} {state.upper()}</b>", f"{program}{self.workers} worker{'s' if self.workers != 1 else ''}"]
         if self.launch.cpus is not None:
             parts.append(f"{len(self.launch.cpus)} core{'s' if len(self.launch.cpus) != 1 else ''}")
         if self._running is not None:

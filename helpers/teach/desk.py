@@ -26,14 +26,14 @@ from helpers.teach.live_course import DRAW_EVERY_S
 from helpers.teach.widgets import WITHOUT, html, library, rendered, show
 
 MOST = 6  # workers on the slider
-LONGEST_S = 60.0
+LENGTH_S = 40.0
 GRACE_S = 0.4  # a click on Stop is answered within a second
 BY_CODE = "desk.start(), desk.scale(3), desk.stop()"
 TITLE = "Your load, and your workers"
 
 
 class Desk:
-    """A server under an open load of `rate` requests per second on `path`, for a minute at most.
+    """A server under an open load of `rate` requests per second on `path`, for `duration` seconds at most.
 
     Nothing runs before `start()`; `stop()`, a run of its cell, `finish()` and the end of the kernel end it. `load` goes
     to load_test. `server` is what is loaded, by default a Server with so many workers; a Cluster has replicas. `most`
@@ -46,7 +46,7 @@ class Desk:
         *,
         rate: float,
         workers: int = 2,
-        duration: float = LONGEST_S,
+        duration: float = LENGTH_S,
         server: Server | Cluster | None = None,
         most: int = MOST,
         **load: Any,

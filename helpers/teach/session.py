@@ -39,7 +39,7 @@ def begin() -> Session:
     if at.first_look:
         parts.append("results are a <b>first look</b> (short runs, few launches)")
     if cpus.usable < 2:
-        parts.append("with one core the difference between cores cannot be seen here; everything else can")
+        parts.append("with one core the difference between cores cannot be seen, and fast endpoints may come out void")
     elif not PINNING:
         parts.append("this system cannot bind a server to one core: that column stays empty")
     explain_missing_names()

@@ -5,7 +5,7 @@ import os
 import socket
 from typing import Annotated
 
-from fastapi import FastAPI, Header, HTTPException, WebSocket
+from fastapi import FastAPI, Header, HTTPException
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
@@ -100,14 +100,3 @@ async def bare(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10")]})
     await send({"type": "http.response.body", "body": b"half", "more_body": True})
     raise RuntimeError("the file ended early")
-
-
-socket_only = FastAPI(title="A WebSocket and nothing else")
-
-
-@socket_only.websocket("/chat")
-async def chat(websocket: WebSocket) -> None:
-    """Fails for GET: this address speaks WebSocket only, 404."""
-    await websocket.accept()
-    await websocket.send_text("hello")
-    await websocket.close()

@@ -14,17 +14,12 @@ import importlib.util
 import json
 import os
 import sys
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 SETTINGS_ENV = "LAB_LAUNCH"
 OPEN_FILES = 16_384
-LOG_CAP_BYTES = 16 * 2**20
-LOG_KEPT_BYTES = 2**20
-LOG_LOOK_EVERY_S = 0.25
 
 
 def load_privately(path: Path) -> Any:
@@ -52,7 +47,7 @@ class Slot:
     """One worker: its row on the status board, and what it adds around the app."""
 
     def __init__(self, settings: "dict[str, Any]") -> None:
-        self._settings = settings
+        self.settings = settings
         self._board_module = load_privately(HERE / "board.py")
         self._board = self._board_module.Board(settings["board"])
         self._row = self._board.claim()
@@ -61,7 +56,7 @@ class Slot:
 
     def wrap(self, app: Any) -> Any:
         """The app with its instrumentation; the app itself where it is to be left alone."""
-        if not self._settings["instrument"]:
+        if not self.settings["instrument"]:
             return app
         instrument = load_privately(HERE / "instrument.py")
         instrument.leave_access_log_alone()
@@ -72,14 +67,14 @@ class Slot:
             board_module=self._board_module,
             row=self._row,
             describe=load_privately(HERE / "endpoint.py").describe,
-            launch={**{key: self._settings[key] for key in told}, "parent": launcher()[0]},
+            launch={**{key: self.settings[key] for key in told}, "parent": launcher()[0]},
         )
 
     def serves(self) -> None:
         """To be called in a task of the event loop, as soon as the worker takes requests."""
-        if self._settings["instrument"]:
+        if self.settings["instrument"]:
             instrument = load_privately(HERE / "instrument.py")
-            threads = instrument.thread_pool(self._settings["threads"])
+            threads = instrument.thread_pool(self.settings["threads"])
             instrument.beat(asyncio.get_running_loop(), self._row, self._board_module, threads)
         self._row.ready()
 
@@ -102,29 +97,14 @@ def worker_slot() -> Slot:
 
 def uvicorn_worker(*args: Any, **kwargs: Any) -> None:
     """Runs in each of uvicorn's workers in the place of its own first function, which it then calls."""
-    under("uvicorn").run_worker(worker_slot(), *args, **kwargs)
+    slot = worker_slot()
+    under("uvicorn").run_worker(slot, *args, **kwargs)
 
 
 def granian_app() -> Any:
     """Loads the app in each of granian's workers."""
-    _, path = launcher()
-    return under("granian").load(worker_slot(), json.loads(Path(path).read_text()))
-
-
-def cap_log(path: str) -> None:
-    """Keep the log from filling the disk: past the cap only its last part stays. Writers append: none is disturbed."""
-    while True:
-        time.sleep(LOG_LOOK_EVERY_S)
-        try:
-            if os.path.getsize(path) > LOG_CAP_BYTES:
-                with open(path, "r+b") as log:
-                    log.seek(-LOG_KEPT_BYTES, os.SEEK_END)
-                    kept = log.read().partition(b"\n")[2]
-                    log.truncate(0)
-                with open(path, "ab") as log:
-                    log.write(b"[the log passed %d MB; earlier lines were dropped]\n" % (LOG_CAP_BYTES >> 20) + kept)
-        except OSError:  # the owner has removed the launch's folder: nothing is left to cap
-            return
+    slot = worker_slot()
+    return under("granian").load(slot)
 
 
 def allow_many_connections() -> None:
@@ -148,8 +128,7 @@ def main() -> None:
     os.environ[SETTINGS_ENV] = f"{os.getpid()}:{sys.argv[1]}"
     sys.path[0] = settings["app_dir"]  # not this file's folder, as if the app's own script had been started
     sys.argv[1:] = []
-    threading.Thread(target=cap_log, args=(settings["log"],), daemon=True, name="lab-log-cap").start()
-
+    load_privately(HERE / "log_cap.py").start(settings["log"])
     under(settings["runner"]).serve(settings, sys.modules[__name__])
 
 

@@ -30,12 +30,13 @@ def serve(settings: "dict[str, Any]", launch: Any) -> None:
     ).serve(target_loader=launch.granian_app, wrap_loader=False)
 
 
-def load(slot: Any, settings: "dict[str, Any]") -> Any:
+def load(slot: Any) -> Any:
     """In a worker, whose event loop has been made and does not run yet."""
-    app = slot.wrap(load_target(settings["app"], factory=settings["arguments"].get("factory", False)))
-    loop = asyncio.get_event_loop_policy().get_event_loop()
-    slot.task = loop.create_task(_tell_when_listening(slot, settings["arguments"]["port"]))
-    util.Finalize(None, slot.gone, exitpriority=0)
+    arguments = slot.settings["arguments"]
+    app = slot.wrap(load_target(slot.settings["app"], factory=arguments.get("factory", False)))
+    telling = asyncio.get_event_loop().create_task(_tell_when_listening(slot, arguments["port"]))
+    slot.telling = telling  # an event loop does not hold its tasks
+    util.Finalize(None, slot.gone, exitpriority=0)  # multiprocessing's own end of a process, which knows no atexit
     return app
 
 

@@ -1,5 +1,6 @@
 """Notebook 09: the judges of its exercises."""
 
+from math import isclose
 from typing import Any
 
 from helpers.teach.exercises import exercise
@@ -22,9 +23,11 @@ def users_of_an_old_worker(answer: Any) -> tuple[bool, str]:
         return False, "That is what a new worker has. What became of the users whom the old one had already?"
     if given == EACH_BEFORE:
         return False, "Does an old worker not open the door any more, when somebody new comes?"
+    if given == OLD * (EACH_BEFORE + NEW_EACH):
+        return False, "That is both old ones together. And each of them?"
     if given == EACH_BEFORE + NEWCOMERS / OLD:
         return False, "Who else stands at the door when the new ones come?"
-    if given == EACH_BEFORE + NEWCOMERS / (WORKERS - OLD):
+    if isclose(given, EACH_BEFORE + NEWCOMERS / (WORKERS - OLD), rel_tol=0.01):
         return False, "The new ones are let in by all who stand at the door. How many are they?"
     return False, "Two sums: the users who were there before, and its share of those who come. Where is each of them?"
 
@@ -36,7 +39,7 @@ def patience(answer: Any, *, slowest_s: float) -> tuple[bool, str]:
     if graceful < slowest_s and kill_after < slowest_s:
         return False, f"A request of {slowest_s:g} s is in hand, and it has just begun. Who is still there at its end?"
     if graceful < slowest_s:
-        return False, "Which pair of patience in the picture was that, and what did the eight requests get?"
+        return False, "Which pair of time-outs in the picture was that, and what did the eight requests get?"
     if graceful == slowest_s:
         return False, "The slowest request you have seen. And the slowest that you have not seen? Leave it some room."
     if kill_after <= graceful:
@@ -62,5 +65,5 @@ def order_of_a_deploy(answer: Any) -> tuple[bool, str]:
     if at["E"] < at["C"]:
         return False, "Nothing in hand: for how long, while the proxy goes on sending requests to it?"
     if at["A"] < at["E"]:
-        return False, "It would wait for them, up to its time-out. But the step that waits stands after it: what for?"
+        return False, "It has got its SIGTERM, and waits 1 s. What becomes of a request that needs 8?"
     return True, "There is somebody for every request, and nobody is stopped who has one."

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from helpers.teach.exercises import exercise
+from helpers.teach.words.n11 import WORD_OF
 
+VERDICTS = (*WORD_OF, "failing", "client_bound", "inconclusive")
 PROBES = ("64 users", "more cores", "a second worker", "stacks")
-VERDICTS = ("cpu_bound", "event_loop_blocked", "threadpool_exhausted", "downstream_bound", "lock_bound")
 WITHIN = 0.05  # of the value: what one computes by hand
 
 
@@ -18,8 +19,10 @@ def how_many_get_on(answer: Any) -> tuple[bool, str]:
         return True, "Six get on at once, ten wait in line: look for a pool of six."
     if _near(given, 16):
         return False, "So many ask. If all of them got on at once, how many answers per second would there be?"
-    if _near(given, 2.4) or _near(given, 2400) or _near(given, 0.42) or _near(given, 417):
+    if _near(given, 6000):
         return False, "Check the units: how many seconds does one request take, and how many end in one second?"
+    if any(_near(given, divided) for divided in (2.4, 2400, 0.42, 417)):
+        return False, "That is one divided by the other. If more answers come per second, are more or fewer in work?"
     if _near(given, 0.133) or _near(given, 133):
         return False, "That is how long an answer takes with its time in line. How long is it really worked at?"
     if _near(given, 10):
@@ -52,7 +55,7 @@ def which_probe(answer: Any) -> tuple[bool, str]:
 @exercise("11.3", wants=f"one of {', '.join(VERDICTS)}")
 def what_a_quiet_machine_says(answer: Any) -> tuple[bool, str]:
     """A walk that was disturbed: what would it have come to on a quiet machine?"""
-    given = answer.strip().lower()
+    given = answer.strip().lower().replace(" ", "_").replace("-", "_")
     if given == "cpu_bound":
         return True, "The other program took what was missing to a full core; and work in async def holds the loop too."
     if given == "lock_bound":
@@ -63,7 +66,16 @@ def what_a_quiet_machine_says(answer: Any) -> tuple[bool, str]:
         return False, "Whoever waits for somebody else uses no core. How much did this worker use?"
     if given == "threadpool_exhausted":
         return False, "Threads that wait use no core, and they leave the event loop free. Was it?"
-    return False, f"{answer!r} is not among these verdicts: {', '.join(VERDICTS)}."
+    if given in ("inconclusive", "client_bound"):
+        return (
+            False,
+            "It may well say so while the call goes on. And once it is over, who uses what is missing to a core?",
+        )
+    if given == "native_parallel":
+        return False, "For that one worker has to use more than one core. What was the most it could have used here?"
+    if given in VERDICTS:
+        return False, "How many of the 16 users' requests got on? Read the third line of the walk once more."
+    return False, f"{answer!r} is no verdict. There are: {', '.join(VERDICTS)}."
 
 
 def _near(given: float, value: float) -> bool:

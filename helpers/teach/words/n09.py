@@ -1,12 +1,12 @@
 """Notebook 09: its sentences and pictures, chosen by the numbers."""
 
+from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
 from helpers.incident.result import Event, Incident
+from helpers.load.records import OK
 from helpers.plots.picture import count, short
 from helpers.teach.outcomes import NO_GAIN_BELOW, VOID
 from helpers.teach.widgets import folded, html
@@ -22,6 +22,7 @@ ACTS = {
 NONE, FEW, ALL = "none", "a few: what one worker had", "all that come until it is done"
 ANSWERS = ((NONE, 0.0), (FEW, 1.0), (ALL, 2.0))
 BROKEN = ("reset", "stale_conn")
+FEW_ANSWERS = 0.1  # of all
 MOST_FROM = 0.5  # of those that came: no few any more
 SHOWS_FROM_S = 0.4  # a shorter time says nothing about the answers per second
 ONE_WORKER_S = 0.15  # a moment after the call came back, in which what it broke is noticed
@@ -60,29 +61,44 @@ def void_of(*incidents: Incident) -> str:
     return ""
 
 
-def lost_because(incident: Incident, name: str) -> tuple[int, int]:
-    """Of one act: the requests that were lost since it began (and before the next one), and those that came meanwhile.
-
-    "Meanwhile" ends when as many workers serve as are to serve after it.
+@dataclass(frozen=True)
+class Toll:
+    """What one act cost: the requests that were lost by it, those that came while it was done, and how many of these
+    were among the lost. (Most of what is lost had been sent before.)
     """
+
+    lost: int = 0
+    came: int = 0
+    came_and_lost: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.lost} lost · {self.came} came"
+
+
+def toll(incident: Incident, name: str) -> Toll:
+    """What an act cost, until the next one began. It is done when as many workers serve as are to serve after it."""
     event = done(incident, name)
     if event is None:
-        return 0, 0
-    later = [each.from_s for each in incident.events if each.from_s > event.from_s]
-    end_s = min(later, default=incident.result.duration_s)
+        return Toll()
+    end_s = next_s(incident, event)
     window, t0_ns = incident.result.window, incident.result.t0_ns
     done_s, sent_s = (window["done_ns"] - t0_ns) / 1e9, (window["intended_ns"] - t0_ns) / 1e9
-    lost = (window["outcome"] != 0) & (done_s >= event.from_s) & ((done_s < end_s) | (not later))
-    until_s = min(end_s, settled_s(incident, event))
-    return int(np.count_nonzero(lost)), int(np.count_nonzero((sent_s >= event.from_s) & (sent_s < until_s)))
+    last = end_s >= incident.result.duration_s
+    lost = (window["outcome"] != OK) & (done_s >= event.from_s) & ((done_s < end_s) | last)
+    came = (sent_s >= event.from_s) & (sent_s < min(end_s, settled_s(incident, event)))
+    return Toll(int(lost.sum()), int(came.sum()), int((lost & came).sum()))
+
+
+def next_s(incident: Incident, event: Event) -> float:
+    """When the next act began; the end of the load after the last one."""
+    later = [each.from_s for each in incident.events if each.from_s > event.from_s]
+    return min(later, default=incident.result.duration_s)
 
 
 def settled_s(incident: Incident, event: Event) -> float:
     """When the act was over: the call has come back, and no worker is missing or too many any more."""
-    later = [at_s for at_s, _ in incident.crew if at_s > event.from_s]
-    following = [each.from_s for each in incident.events if each.from_s > event.from_s]
-    own = [at_s for at_s in later if at_s < min(following, default=incident.result.duration_s)]
-    return max([event.to_s + ONE_WORKER_S, *own])
+    changes = [at_s for at_s, _ in incident.crew if event.from_s < at_s < next_s(incident, event)]
+    return max([event.to_s + ONE_WORKER_S, *changes])
 
 
 def back_after_s(incident: Incident, name: str) -> float | None:
@@ -101,35 +117,42 @@ def answer_of(incident: Incident, name: str) -> str:
     """Which of the coarse answers an act bears out."""
     if done(incident, name) is None:
         return VOID
-    lost, came = lost_because(incident, name)
-    if not lost:
+    cost = toll(incident, name)
+    if not cost.lost:
         return NONE
-    return ALL if lost > MOST_FROM * came else FEW
+    return ALL if cost.came_and_lost > MOST_FROM * cost.came else FEW
 
 
 def why_lost(incident: Incident) -> str:
     """For every lost request its reason, in one sentence; says so where there is none."""
     if not incident.lost:
         return f"Of {incident.sent:,} requests sent, {incident.ok:,} were answered: none was lost."
-    broken = incident.losses.get("reset", 0) + incident.losses.get("stale_conn", 0)
-    begun = min(incident.unfinished, broken)
     told = []
-    if begun:
+    if begun := _broken(incident) - unread(incident):
         told.append(f"{begun} had been begun, by the server's own count: their worker took them with it")
-    if unread := broken - begun:
-        told.append(_unread(incident, unread))
+    if number := unread(incident):
+        told.append(_unread(incident, number))
     told += [f"{number} {name}: {REASONS[name]}" for name, number in incident.losses.items() if name not in BROKEN]
     were = "was" if incident.lost == 1 else "were"
     return f"{incident.lost} of {incident.sent:,} requests sent {were} lost. {'; '.join(told)}."
 
 
+def unread(incident: Incident) -> int:
+    """Requests whose connection broke before a worker had begun them."""
+    return max(0, _broken(incident) - incident.unfinished)
+
+
+def _broken(incident: Incident) -> int:
+    return sum(incident.losses.get(name, 0) for name in BROKEN)
+
+
 def _unread(incident: Incident, number: int) -> str:
-    if incident.result.plan.new_connections:
-        return f"{number} lay unread in a new connection that a worker had let in already, and which ended with it"
-    return (
-        f"{number} lay unread in a connection that was open already: it belonged to a worker that went, and ended with"
-        " it"
-    )
+    fresh = incident.result.plan.new_connections
+    if number == 1:
+        where = "a new connection that a worker had let in" if fresh else "a connection that was open already"
+        return f"1 lay unread in {where}: it belonged to a worker that went, and ended with it"
+    where = "new connections that a worker had let in" if fresh else "connections that were open already"
+    return f"{number} lay unread in {where}: they belonged to a worker that went, and ended with it"
 
 
 # ------------------------------------------------------------------------------------------------ adding workers
@@ -155,15 +178,18 @@ def grown_in_words(grown: Incident, each_per_s: float) -> Any:
     steps = steps_of(grown)
     told = ", ".join(f"{short(per_s)} with {workers}" for workers, per_s in steps)
     text = f"Answers per second: {told} workers. "
-    if all(later[1] > NO_GAIN_BELOW * before[1] for before, later in pairwise(steps)):
-        text += f"So each worker brings about the {each_per_s:.0f} that it can do. "
-    else:
-        text += f"Each worker can do {each_per_s:.0f}: here that does not show. Was the machine busy? Run it again. "
     waits = " and ".join(f"{event.to_s - event.from_s:.1f} s" for event in grown.events)
-    text += (
-        f"It steps at the end of the grey band, not at the line: the calls came back after {waits}, which is how long a"
-        " new process needs until it has imported the app and serves. Meanwhile the others went on. "
-    )
+    if all(later[1] > NO_GAIN_BELOW * before[1] for before, later in pairwise(steps)):
+        text += (
+            f"So each worker brings about the {each_per_s:.0f} that it can do. It steps at the end of the grey band,"
+            f" not at the line: the calls came back after {waits}, which is how long a new process needs until it has"
+            " imported the app and serves. Meanwhile the others went on. "
+        )
+    else:
+        text += (
+            f"Each worker can do {each_per_s:.0f}: here that does not show. The calls came back after {waits}. Was the"
+            " machine busy? Run it again. "
+        )
     come = grown.result.plan.rate_per_s or 0.0
     if steps[-1][1] > come:
         text += (
@@ -178,13 +204,21 @@ def scaled_in_words(scaled: Incident) -> Any:
     title = "What was lost, and why"
     if void := void_of(scaled):
         return html(folded(title, void))
-    (up, _), (down, _) = lost_because(scaled, UP), lost_because(scaled, DOWN)
-    text = f"While workers were added {lost_in_words(up)}, while they were taken away {lost_in_words(down)}. "
+    up, down = toll(scaled, UP), toll(scaled, DOWN)
+    text = f"While workers were added {lost_in_words(up.lost)}, while they were taken away {lost_in_words(down.lost)}. "
     text += why_lost(scaled)
-    if not scaled.lost:
+    event = done(scaled, UP)
+    if not scaled.lost and event is not None:
+        old, new = answers_of_newcomers(scaled, event.from_s, scaled.result.duration_s)
         text += (
-            " A worker that is to go lets nobody in any more, answers what it has begun, and ends. What had come to the"
-            " door meanwhile was taken in by the others."
+            f" Those who go are those who came last; since the first of them was there, the new ones gave {new}"
+            f" answers and the old ones {old}. "
+        )
+        text += (
+            "So they had next to nothing in their connections when they went. A worker that has users is another"
+            " matter: the next section."
+            if new < FEW_ANSWERS * (old + new)
+            else "They let nobody in any more, answered what they had begun, and ended."
         )
     return html(folded(title, text))
 
@@ -201,7 +235,7 @@ def kept_gain(kept: Incident) -> float | None:
     event = done(kept, UP)
     if event is None:
         return None
-    end_s = min((each.from_s for each in kept.events if each.from_s > event.from_s), default=kept.result.duration_s)
+    end_s = next_s(kept, event)
     before = kept.per_s(0, event.from_s)
     return kept.per_s(event.to_s, end_s) / before if before and end_s > event.to_s else None
 
@@ -211,7 +245,7 @@ def kept_in_words(kept: Incident) -> str:
     gain, event = kept_gain(kept), done(kept, UP)
     if gain is None or event is None:
         return void_of(kept) or f"This {VOID}."
-    old, new = answers_of_newcomers(kept, event.to_s, _next_s(kept, event))
+    old, new = answers_of_newcomers(kept, event.to_s, next_s(kept, event))
     text = (
         f"Twice the workers brought {gain:.2f} times the answers. After the call had come back, the new workers gave"
         f" {new} answers and the old ones {old}. "
@@ -233,18 +267,12 @@ def kept_in_words(kept: Incident) -> str:
     return text
 
 
-def _next_s(incident: Incident, event: Event) -> float:
-    return min(
-        (each.from_s for each in incident.events if each.from_s > event.from_s), default=incident.result.duration_s
-    )
-
-
 def answers_of_newcomers(incident: Incident, from_s: float, to_s: float) -> tuple[int, int]:
     """Answers between two moments: of the workers that were there at the beginning, and of those that came later."""
     result = incident.result
     done_s = (result.records["done_ns"] - result.t0_ns) / 1e9
     first = set(result.launch_before.serving) if result.launch_before else set()
-    inside = (done_s >= from_s) & (done_s < to_s) & (result.records["outcome"] == 0)
+    inside = (done_s >= from_s) & (done_s < to_s) & (result.records["outcome"] == OK)
     pids = [result.worker_pids.get(int(index), 0) for index in result.records["worker"][inside]]
     old = sum(pid in first for pid in pids)
     return old, len(pids) - old

@@ -17,7 +17,7 @@ from helpers.teach.words.n09 import (
     ROLL,
     UP,
     answer_of,
-    lost_because,
+    toll,
     void_of,
 )
 
@@ -67,13 +67,13 @@ def picture(lost: Mapping[str, Incident], bets: Mapping[str, float]) -> "Picture
     answers = [words for words, _ in ANSWERS]
     scores = []
     for name, words in ACTS.items():
-        found, (gone, came) = answer_of(lost[name], name), lost_because(lost[name], name)
+        found = answer_of(lost[name], name)
         column = answers.index(found) if found in answers else None
-        said = found if column is None else f"{gone} of {came}"
+        said = found if column is None else str(toll(lost[name], name))
         bet = bets.get(words)
         scores.append(Score(words, column, said, None if bet is None else int(bet)))
     columns = ["none", "a few: what\none worker had", "all that come\nuntil it is done"]
-    return scoreboard_plot("Lost, of the requests that came while it was done", columns, scores)
+    return scoreboard_plot("Lost by it, and how many came while it was done", columns, scores)
 
 
 def in_words(lost: Mapping[str, Incident]) -> str:
@@ -88,10 +88,10 @@ def in_words(lost: Mapping[str, Incident]) -> str:
     few = [words for words, answer in found.items() if answer == FEW]
     text = "In none of the four was the service gone: some worker was at the door all the time. "
     if none:
-        text += f"Nothing was lost by {', '.join(none)}. "
+        text += f"Nothing was lost: {'; '.join(none)}. "
     if few:
         text += (
-            f"A few were lost by {', '.join(few)}: what a worker that went had in its hands, or in its open"
+            f"A few were lost: {'; '.join(few)}. That is what a worker that went had in its hands, or in its open"
             " connections. How many that is does not depend on how long the act takes, but on how much one worker"
             " holds."
         )

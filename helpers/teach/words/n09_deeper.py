@@ -16,7 +16,8 @@ from helpers.teach.words.n09 import done, lost_in_words, void_of, why_lost
 if TYPE_CHECKING:
     from helpers.plots.picture import Picture
 
-LEFT_OUT = "Left out at the quick pace."
+LEFT_OUT = "Left out: at the quick pace, or since a program for it is not installed here."
+REUSE_PORT, NGINX = "gunicorn, reuse_port", "nginx least_conn"
 BLOCK, STOP = "a request that blocks", "SIGSTOP"
 TITLE = "What the picture shows"
 UNEVEN_FROM = 0.65  # of a burst, at one of two workers
@@ -97,14 +98,28 @@ def hung_in_words(hung: Mapping[str, Incident]) -> Any:
         told = "; ".join(f"{what}: {_noticed(each, act)}" for act, what in ((BLOCK, "blocked"), (STOP, "stopped")))
         longest = shown(each.result.max_ms)
         lines.append(f"<li><b>{escape(name)}</b>: {told}. Slowest request: {longest}; {lost_in_words(each.lost)}.</li>")
-    why = (
-        "uvicorn's parent asks each worker over a pipe, and a <i>thread</i> of the worker answers: that thread is well"
-        " while the event loop stands still, and is not when the whole process is stopped. gunicorn's worker must"
-        " give a sign of life from its loop within <code>timeout</code>: no sign, no worker. What a server does not"
-        " notice, your alarm must: ask an endpoint that goes through the event loop, and measure how long the answer"
-        " takes."
+    if _is(hung, "uvicorn", blocked=False, stopped=True):
+        lines.append(
+            "<li>uvicorn's parent asks each worker over a pipe, and a <i>thread</i> of the worker answers: that"
+            " thread is well while the event loop stands still, and is not when the whole process is stopped.</li>"
+        )
+    if _is(hung, "gunicorn", blocked=True, stopped=True):
+        lines.append(
+            "<li>gunicorn's worker must give a sign of life from its event loop within <code>timeout</code>: no sign,"
+            " no worker. (A request that needs longer than that, and blocks, is killed with it.)</li>"
+        )
+    alarm = (
+        "What a server does not notice, your alarm must: ask an endpoint that goes through the event loop, and look"
+        " how long the answer takes."
     )
-    return html(folded(TITLE, f"<ul>{''.join(lines)}</ul>{why}"))
+    return html(folded(TITLE, f"<ul>{''.join(lines)}</ul>{alarm}"))
+
+
+def _is(hung: Mapping[str, Incident], name: str, *, blocked: bool, stopped: bool) -> bool:
+    """Whether that server noticed just these kinds of hanging."""
+    if name not in hung or void_of(hung[name]):
+        return False
+    return all((missing_s(hung[name], act) is not None) == is_so for act, is_so in ((BLOCK, blocked), (STOP, stopped)))
 
 
 def _noticed(incident: Incident, act: str) -> str:
@@ -129,26 +144,29 @@ def alone_s(incident: Incident) -> tuple[float, float]:
 
 
 def recycled_in_words(recycled: Mapping[str, Incident]) -> Any:
-    """Folded: how long the service was short of workers; the last one is that whose parent waits a second at most."""
+    """Folded: how long the service was short of workers; of the second one the parent waits a second at most."""
     if not recycled:
         return html(folded(TITLE, LEFT_OUT))
     if void := void_of(*recycled.values()):
         return html(folded(TITLE, void))
-    told, gaps = [], []
+    told, gaps, most = [], [], 0.0
     for name, each in recycled.items():
         fewer, nobody = alone_s(each)
+        most = max(most, fewer)
         gaps.append(nobody)
         gone = f"nobody served for {nobody:.1f} s" if nobody else "somebody served all the time"
         told.append(
             f"<b>{escape(name)}</b>: a worker was missing for {fewer:.1f} s, {gone}; slowest request"
             f" {shown(each.result.max_ms)}, {lost_in_words(each.lost)}."
         )
+    if not most:
+        return html(folded(TITLE, "No worker came to its limit: was the load too short? Give it a longer one."))
     text = "<br>".join(told) + (
         "<br>A worker that has had its share of requests ends, only then the parent sees that one is missing, and the"
         " new one has to import the app. Two that share the requests evenly end together. So spread their ends, and"
         " have more workers than you need. (The limit here is tiny, to be seen at all.)"
     )
-    if max(gaps[:-1]) > SLOWER_FROM * gaps[-1] + A_START_S:
+    if len(gaps) > 1 and gaps[0] > gaps[1] + A_START_S:
         text += (
             " And why so long? The parent asks its workers one after the other whether they live, and waits for the"
             " answer of one that is just ending, and cannot give it any more: up to"
@@ -172,7 +190,7 @@ def bursts_picture(bursts: Mapping[str, Sequence[Burst]]) -> "Picture":
     ]
     return burst_plot(
         f"{sum(first.shares)} requests at one moment, {len(first.shares)} workers: who takes them?",
-        "a bar per worker and try, the busier one above · dashed: an even share · at the right: the slowest request",
+        "a bar per worker and try · dashed: an even share · at the right: the slowest request",
         servers,
         even=even,
     )
@@ -202,9 +220,15 @@ def bursts_in_words(bursts: Mapping[str, Sequence[Burst]], *, request_s: float) 
         )
     parts.append(
         "Where all workers fetch from one socket, whoever wakes first takes what lies there, and nobody asks who is"
-        " idle. With a socket for each (<code>--reuse-port</code>) the kernel throws a die per connection. A proxy with"
-        " <code>least_conn</code> counts, and gives to whom has the least. Spread evenly? Only where somebody counts."
+        " idle."
     )
+    if REUSE_PORT in bursts:
+        parts.append("With a socket for each (<code>--reuse-port</code>) the kernel throws a die per connection.")
+    if NGINX in bursts:
+        parts.append("A proxy with <code>least_conn</code> counts, and gives to whom has the least.")
+    lucky = [escape(name) for name in bursts if name != NGINX and escape(name) in even]
+    if lucky:
+        parts.append(f"{', '.join(lucky)} came close without counting; try that again.")
     return html(folded(TITLE, " ".join(parts)))
 
 

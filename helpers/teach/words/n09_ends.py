@@ -12,7 +12,19 @@ from helpers.plots.picture import count
 from helpers.teach.outcomes import VOID
 from helpers.teach.together import Together
 from helpers.teach.widgets import folded, html
-from helpers.teach.words.n09 import KILL, ROLL, back_after_s, done, lost_because, lost_in_words, void_of, why_lost
+from helpers.teach.words.n09 import (
+    ALL,
+    KILL,
+    ROLL,
+    answer_of,
+    back_after_s,
+    done,
+    lost_in_words,
+    toll,
+    unread,
+    void_of,
+    why_lost,
+)
 
 if TYPE_CHECKING:
     from helpers.plots.picture import Picture
@@ -33,10 +45,15 @@ def rolled_in_words(rolled: Incident) -> Any:
         f"All workers were replaced in {event.to_s - event.from_s:.1f} s, and never fewer than {least} served"
         f"{': one after the other, and each time the new one first' if least >= before else ''}. {why_lost(rolled)}"
     )
-    if rolled.lost:
+    if unread(rolled):
         text += (
-            " That worker was at work on something else, and had not looked into the connection yet. “Graceful” is a"
-            " promise to requests that were <i>begun</i>; nobody has promised anything to those that are on their way."
+            " That worker was at work on something else, and had not looked there yet. “Graceful” is a promise to"
+            " requests that were <i>begun</i>; nobody has promised anything to those that are on their way."
+        )
+    elif not rolled.lost:
+        text += (
+            " This time nothing lay unread in a connection when its worker went. Run the cell again: sooner or later"
+            " something does."
         )
     return html(folded(title, text))
 
@@ -76,7 +93,9 @@ def restarts_in_words(restarts: Mapping[str, Incident]) -> Any:
     kept, fresh, again = restarts.values()
     text = f"With connections that are kept {lost_in_words(kept.lost)}. "
     text += f"With a new connection for each request {lost_in_words(fresh.lost)}"
-    if fresh.lost < kept.lost or not fresh.lost:
+    if fresh.lost:
+        text += f" ({why_lost(fresh)})"
+    else:
         text += (
             ": whoever comes to the door is let in by a worker that stays, for the listening socket belongs to all of"
             " them"
@@ -108,24 +127,24 @@ def killed_in_words(killed: Incident) -> Any:
             f" It was replaced {back_s:.1f} s later: the parent looks twice a second, and the new one"
             " has to import the app."
         )
-    _, came = lost_because(killed, KILL)
-    return html(
-        folded(
-            title,
-            f"{text} {came} requests came until then. Nobody had to be told that the worker was dead: nobody sends"
-            " requests to workers. Those that live come to the door and fetch them.",
+    cost = toll(killed, KILL)
+    text += f" {count(cost.came, 'request')} came until then, {cost.came_and_lost} of them among the lost."
+    if answer_of(killed, KILL) != ALL:
+        text += (
+            " The system closed the dead worker's connections at once. Whoever asked next opened a new one, and a"
+            " worker that lives let it in."
         )
-    )
+    return html(folded(title, text))
 
 
 def stopped_picture(stopped: Mapping[str, Together]) -> "Picture":
-    """The requests in hand when a server was stopped, a mark each, for each pair of patience."""
+    """The requests in hand when a server was stopped, a mark each, for each pair of time-outs."""
     rows = []
     for name, each in stopped.items():
         became = [_ended(answer.outcome) for answer in each.answers]
         rows.append(marks.Row(name, became, f"{became.count(marks.ANSWERED)} of {len(became)} answered"))
     title = "Stopped with requests in hand"
-    return marks.each_request_plot(title, "every mark is a request that was in hand · who waits how long", rows)
+    return marks.each_request_plot(title, "every mark is a request that was in hand · left: who waits how long", rows)
 
 
 def _ended(outcome: str) -> str:
@@ -142,7 +161,7 @@ def answered(together: Together) -> int:
 
 
 def stopped_in_words(stopped: Mapping[str, Together], *, request_s: float) -> Any:
-    """Folded: what became of the requests with each pair of patience, and whose ended first."""
+    """Folded: what became of the requests with each pair of time-outs, and which ended first."""
     told = []
     for name, each in stopped.items():
         got = [_ended(answer.outcome) for answer in each.answers]

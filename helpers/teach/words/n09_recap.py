@@ -8,7 +8,7 @@ from helpers.plots.picture import count, short
 from helpers.teach.outcomes import NO_GAIN_BELOW, VOID
 from helpers.teach.together import Together
 from helpers.teach.widgets import html
-from helpers.teach.words.n09 import ACTS, DOWN, KILL, ROLL, UP, back_after_s, done, kept_gain, lost_because, steps_of
+from helpers.teach.words.n09 import ACTS, DOWN, KILL, ROLL, UP, back_after_s, done, kept_gain, steps_of, toll
 from helpers.teach.words.n09_ends import answered
 
 
@@ -46,9 +46,8 @@ def _of_kept(kept: Incident) -> str:
 def _of_losses(lost: Mapping[str, Incident]) -> str:
     parts = []
     for name in (UP, DOWN, ROLL, KILL):
-        gone, came = lost_because(lost[name], name)
-        parts.append(f"{ACTS[name]}: {VOID if done(lost[name], name) is None else f'{gone} of {came}'}")
-    return f"Lost, of those that came meanwhile: {', '.join(parts)}."
+        parts.append(f"{ACTS[name]}: {VOID if done(lost[name], name) is None else toll(lost[name], name)}")
+    return f"Lost by it, and how many came meanwhile: {'; '.join(parts)}."
 
 
 def _of_restarts(restarts: Mapping[str, Incident]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from helpers.incident.result import Incident
 from helpers.teach.operate import Burst
 from helpers.teach.widgets import html
-from helpers.teach.words.n09 import DOWN, KILL, ROLL, UP, back_after_s, lost_because
+from helpers.teach.words.n09 import DOWN, KILL, ROLL, UP, back_after_s, toll
 from helpers.teach.words.n09_deeper import BLOCK, STOP, missing_s
 
 NOT_MEASURED = "not measured"
@@ -52,7 +52,7 @@ def _scaled(up: Incident | None, down: Incident | None) -> str:
         return why
     assert up is not None
     assert down is not None
-    return f"yes, {lost_because(up, UP)[0] + lost_because(down, DOWN)[0]} lost"
+    return f"yes, {toll(up, UP).lost + toll(down, DOWN).lost} lost"
 
 
 def _rolled(trial: Incident | None) -> str:
@@ -61,7 +61,7 @@ def _rolled(trial: Incident | None) -> str:
     assert trial is not None
     event = trial.event(ROLL)
     least = min(number for at_s, number in trial.crew if at_s <= event.to_s and _still(trial, at_s, event.from_s))
-    return f"{event.to_s - event.from_s:.1f} s, at least {least} served, {lost_because(trial, ROLL)[0]} lost"
+    return f"{event.to_s - event.from_s:.1f} s, at least {least} served, {toll(trial, ROLL).lost} lost"
 
 
 def _still(trial: Incident, since_s: float, from_s: float) -> bool:

@@ -29,9 +29,9 @@ WORD_OF = {  # the verdicts, as one would bet on them
 }
 ASKS = {
     "cpu_bound": "How much of a core did the worker use?",
-    "event_loop_blocked": "In how many of the looks did the event loop's thread stand in a line of the app?",
+    "event_loop_blocked": "Was the event loop free when needed? And where it was not: how much of a core was used?",
     "threadpool_exhausted": "How many users are there, and how many threads has a worker?",
-    "lock_bound": "If each worker had one of its own, what would a second worker bring?",
+    "lock_bound": "What would a second worker with a lock of its own bring? And does who awaits a lock hold the loop?",
     "downstream_bound": "If two workers waited for the same thing, what would the second one bring?",
     "native_parallel": "How many cores did ONE worker use?",
     "scales_by_awaiting": "How many of the users' requests get on at once?",
@@ -197,7 +197,7 @@ def recap(
     mine: Told,
 ) -> Any:
     """The recap of notebook 11, computed from the learner's own numbers."""
-    lines = [_same_cause(one, two), _idle(one, two), _culprit(seen.get("C", ())), _score(found, bets), _own(mine)]
+    lines = [_same_cause(one, two), _idle(one, two), _culprit(seen.get("C", ())), _score(found, bets, mine), _own(mine)]
     return html(f"<ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul>")
 
 
@@ -222,7 +222,7 @@ def _idle(one: Mapping[str, LoadResult], two: Mapping[str, LoadResult]) -> str:
         return f"{claim}: here it looks so, × {times:.2f} for A. Find out why."
     return (
         f"{claim}: no. A used {used:.2f} of a core, and a second worker brought × {times:.2f}: it brings its own lock,"
-        " not only its own core. That multiplies the queue's door; the cure is a wider one."
+        " not only its own core. That opens a second door for the queue; the cure is a wider one."
     )
 
 
@@ -238,13 +238,13 @@ def _culprit(looks: Sequence[Stacks]) -> str:
     return f"{claim}: not in C. Its event loop stood in <code>{escape(function)}()</code>, which every request passes."
 
 
-def _score(found: Mapping[str, Told], bets: Mapping[str, Prediction]) -> str:
+def _score(found: Mapping[str, Told], bets: Mapping[str, Prediction], mine: Told) -> str:
     verdicts = ", ".join(f"{name} {each.verdict} ({each.confidence})" for name, each in found.items())
     correct = sum(each.verdict == TRUTH[name][0] for name, each in found.items())
     seconds = sum(each.seconds for each in found.values())
     made = {name: bet.chosen.words for name, bet in bets.items() if bet.chosen is not None}
-    hit = sum(words == WORD_OF[TRUTH[name][0]] for name, words in made.items())
-    you = f"You were right {hit} times of {len(made)}." if made else "You made no bets."
+    hit = sum(words == (WORD_OF[TRUTH[name][0]] if name in TRUTH else right(mine)) for name, words in made.items())
+    you = f"Of your bets {hit} of {len(made)} came true." if made else "You made no bets."
     return (
         f"<code>diagnose</code> said: {verdicts}. Right by the source: {correct} of {len(found)}, in {seconds:.0f} s."
         f" {you}"
