@@ -73,7 +73,7 @@ class Running:
             file.write_text(json.dumps(self._settings(nodes, cpus_per_node, replicas, listening.fileno())))
             with open(self.log_file, "ab") as log:
                 self.child = lifeline.spawn(
-                    [sys.executable, "-m", "helpers.server.guard", *program],
+                    [sys.executable, "-m", "helpers.server.guard", str(self.log_file), *program],
                     group=True,
                     cwd=ROOT,
                     pass_fds=(listening.fileno(),),

@@ -111,7 +111,7 @@ def percentile_ms(times: dict[str, int], share: float) -> float:
 @contextmanager
 def _locust(folder: Path, options: list[str], **popen: Any) -> "Iterator[subprocess.Popen[str]]":
     program = [sys.executable, "-m", "locust", "-f", str(folder / "locustfile.py"), *options]
-    guarded = [sys.executable, "-m", "helpers.server.guard", *program]
+    guarded = [sys.executable, "-m", "helpers.server.guard", str(folder / "log"), *program]
     child = lifeline.spawn(guarded, group=True, cwd=ROOT, stdin=subprocess.DEVNULL, text=True, **popen)
     try:
         yield child.process

@@ -51,9 +51,9 @@ def incident(
     """Load `path` of a running server for `duration` (s), and do each act at its time, or when the last one is done.
 
     `load` goes to load_test: `rate=50` or `users=16`, `new_connections`, `timeout` and the like; the stages of a rate
-    must add up to `duration`. `on_look` gets the course so far four times a second, and the whole of it at the end. What this server or system cannot do is an event
-    that was refused; any other error of an act ends the load and is raised. Raises InputError for an act outside of the
-    load, Cancelled after `cancel.set()`, and what load_test raises.
+    must add up to `duration`. `on_look` gets the course so far four times a second, and the whole of it at the end.
+    What this server or system cannot do is an event that was refused; any other error of an act ends the load and is
+    raised. Raises InputError for an act outside of the load, Cancelled after `cancel.set()`, and what load_test raises.
     """
     duration_s = seconds(duration, "duration")
     for act in acts:

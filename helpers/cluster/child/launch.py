@@ -96,7 +96,7 @@ class Launcher:
             f"--object-store-memory={OBJECT_STORE_BYTES}", "--include-log-monitor=false", *options,
         )  # fmt: skip
         ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *options]
-        self._nodes.append(self._spawn("helpers.server.guard", *ray, group=True, stdin=subprocess.DEVNULL))
+        self._nodes.append(self._spawn("helpers.server.guard", os.devnull, *ray, group=True, stdin=subprocess.DEVNULL))
 
     def _head_options(self) -> "list[str]":
         return [
