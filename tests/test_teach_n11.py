@@ -202,6 +202,8 @@ def test_the_recap_refutes_or_would_bear_out_each_misunderstanding() -> None:
     assert "no. A and B looked alike; a second worker brought × 2.00 to A and × 1.00 to B" in says
     assert "no. A used 0.04 of a core, and a second worker brought × 2.00" in says
     assert "not in C. Its event loop stood in audit()" in says
+    assert "× 2.00 to A, × 1.00 to B, × 2.00 to C. It helps A and C, and cures nobody" in says
+    assert "Whom would the other six help?" in str(n11.recap(ONE, ONE, seen, FOUND, bets, mine))
     assert "Right by the source: 3 of 3, in 31 s. You made no bets." in says
     assert "cpu_bound, confidence high (workers=2: × 2 expected, × 1.93)" in says
     bets["A"].choose(4)
@@ -218,7 +220,7 @@ def test_void_measurements_lead_to_words_and_not_to_a_crash() -> None:
     nothing = three(48, 50, 47, void=True)
     mine = Diagnosed("inconclusive", "low", trials=[Tried("workers=2", 1.0, None)])
     says = str(n11.recap(nothing, nothing, {}, {}, {}, mine))
-    assert says.count(VOID) == 3
+    assert says.count(VOID) == 4
     assert "met in no line" in says
     assert "differed this time" in str(n11.recap(three(48, 90, 47), TWO, {}, {}, {}, mine))
     assert gain(nothing["A"], TWO["A"]) is None

@@ -197,7 +197,8 @@ def recap(
     mine: Told,
 ) -> Any:
     """The recap of notebook 11, computed from the learner's own numbers."""
-    lines = [_same_cause(one, two), _idle(one, two), _culprit(seen.get("C", ())), _score(found, bets, mine), _own(mine)]
+    lines = [_same_cause(one, two), _idle(one, two), _culprit(seen.get("C", ())), _eight(one, two)]
+    lines += [_score(found, bets, mine), _own(mine)]
     return html(f"<ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul>")
 
 
@@ -236,6 +237,22 @@ def _culprit(looks: Sequence[Stacks]) -> str:
     if function == "items":
         return f"{claim}: here it did, in <code>{function}()</code>. Find out why."
     return f"{claim}: not in C. Its event loop stood in <code>{escape(function)}()</code>, which every request passes."
+
+
+def _eight(one: Mapping[str, LoadResult], two: Mapping[str, LoadResult]) -> str:
+    claim = "“Eight workers, please”"
+    gains = {name: gain(one.get(name), two.get(name)) for name in TRUTH}
+    known = {name: times for name, times in gains.items() if times is not None}
+    if len(known) < len(gains):
+        return f"{claim}: {VOID}."
+    brought = ", ".join(f"× {times:.2f} to {name}" for name, times in known.items())
+    helped = [name for name, times in known.items() if times > GAIN_FROM]
+    if not helped:
+        return f"{claim}: the second one brought {brought}. Whom would the other six help?"
+    return (
+        f"{claim}: the second one brought {brought}. It helps {' and '.join(helped)}, and cures nobody: in each worker"
+        " the requests still wait, one for the other. Eight workers are eight such queues, and eight times the memory."
+    )
 
 
 def _score(found: Mapping[str, Told], bets: Mapping[str, Prediction], mine: Told) -> str:
