@@ -12,7 +12,7 @@ from helpers.teach.kinds import per_s
 from helpers.teach.machines import Machines
 from helpers.teach.outcomes import GAIN_FROM, NO_GAIN_BELOW, VOID, ratio_in_words
 from helpers.teach.widgets import folded, html
-from helpers.teach.words.n09 import done, lost_because, void_of
+from helpers.teach.words.n09 import done, toll, void_of
 
 if TYPE_CHECKING:
     from helpers.plots.growth_plot import Step
@@ -137,12 +137,12 @@ def lost_right(incident: Incident | None, name: str) -> str:
     """Which answer the loss of a host, or a node, bears out."""
     if incident is None or done(incident, name) is None:
         return VOID
-    lost, came = lost_because(incident, name)
-    if not lost:
+    cost = toll(incident, name)
+    if not cost.lost:
         return NONE
     event = incident.event(name)
-    since = max(came, int((incident.result.plan.rate_per_s or 0) * (incident.result.duration_s - event.from_s)))
-    return MANY if lost > MANY_FROM * since else IN_HAND
+    since = max(cost.came, int((incident.result.plan.rate_per_s or 0) * (incident.result.duration_s - event.from_s)))
+    return MANY if cost.lost > MANY_FROM * since else IN_HAND
 
 
 def incident_picture(incident: Incident | None, title: str, *, why_not: str = WITHOUT_NGINX) -> "Picture | Any":
@@ -156,7 +156,7 @@ def hosts_lost_in_words(incident: Incident | None) -> str:
         return f"{WITHOUT_NGINX}."
     if void := void_of(incident):
         return void
-    lost = {name: lost_because(incident, name)[0] for name in (TAKEN_OUT, PUT_BACK, POWER_CUT)}
+    lost = {name: toll(incident, name).lost for name in (TAKEN_OUT, PUT_BACK, POWER_CUT)}
     told = (
         f"Of {incident.sent:,} requests {incident.ok:,} were answered. Lost since it was taken out: {lost[TAKEN_OUT]};"
         f" since it was put back: {lost[PUT_BACK]}; since the power cut: {lost[POWER_CUT]}."
