@@ -57,6 +57,7 @@ def test_the_picture_ranks_the_clients_and_has_its_table_twin() -> None:
     assert list(picture.table["engine / this"]) == pytest.approx([1.4, 1.0])
 
 
+@pytest.mark.full
 def test_the_engines_memory_and_start_are_measured() -> None:
     require("nginx")
     require("taskset")

@@ -283,6 +283,7 @@ def test_a_moved_project_gets_a_new_venv(ready: Project, tmp_path: Path):
     assert json.loads(answer.stdout)["prefix"] == str(moved.venv)
 
 
+@pytest.mark.full
 def test_a_venv_made_by_hand_is_completed(fresh: Project):
     subprocess.run([sys.executable, "-m", "venv", str(fresh.venv)], check=True)
     answer = fresh.run("doctor")
@@ -290,6 +291,7 @@ def test_a_venv_made_by_hand_is_completed(fresh: Project):
     assert "making" not in answer.stderr
 
 
+@pytest.mark.full
 def test_a_set_up_that_was_killed_is_mended_by_the_next(fresh: Project):
     process = fresh.start("doctor")
     await_condition(lambda: psutil.Process(process.pid).children())
@@ -352,6 +354,7 @@ def test_without_a_network_pips_last_word_and_the_way_out_are_given(fresh: Proje
     assert "broken" not in later.stderr
 
 
+@pytest.mark.full
 def test_a_requirement_that_the_lock_contradicts_is_told_in_pips_words(fresh: Project):
     (fresh.root / "requirements.txt").write_text("-c requirements.lock\ntiny==2.0\n")
     assert_refuses(fresh.run("lab"), "packages: Cannot install tiny==2.0", "-m pip install -r requirements.txt")

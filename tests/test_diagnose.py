@@ -239,6 +239,7 @@ def test_a_running_server_is_told_from_outside_by_its_stacks() -> None:
     assert found.trials == ()
 
 
+@pytest.mark.full
 def test_what_cannot_be_told_from_outside_is_said_with_what_would_tell() -> None:
     with Server("locks:async_lock", app_dir=ROOT / "tests" / "zoo") as server:
         found = diagnose(server.url, progress=False)

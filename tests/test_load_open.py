@@ -276,6 +276,7 @@ def test_a_warm_up_is_not_extended_for_ever() -> None:
     assert check(result, "warm-up") == "warn"
 
 
+@pytest.mark.full
 def test_a_new_connection_for_each_request_takes_no_lasting_memory() -> None:
     """Nobody collects garbage in the engine: what holds itself in a ring would stay."""
     seen: list[tuple[int, int]] = []

@@ -672,6 +672,7 @@ def test_importing_server_and_load_is_quick_and_brings_no_heavy_package_along():
     assert min(seconds) <= 0.5
 
 
+@pytest.mark.full
 def test_a_start_costs_hardly_more_than_bare_uvicorn():
     from tests.benchmarks.start_up import bare_uvicorn_s, our_server_s
 

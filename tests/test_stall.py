@@ -189,6 +189,7 @@ def test_a_server_that_is_not_started_is_said() -> None:
         stall(Server(workers=1), progress=False)
 
 
+@pytest.mark.full
 def test_a_server_that_ends_before_its_stall_is_said() -> None:
     with Server(workers=1) as server:
         pid = server.pid
