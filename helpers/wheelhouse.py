@@ -41,7 +41,8 @@ class Wheelhouse:
             others = "; ".join(map(_words, held))
             raise SetupError(f"{self.folder} was gathered for {others}, and this is {_words(here)}", AGAIN)
         if missing := self._missing(group):
-            lacks = f"{self.folder}, gathered for {_words(here)}, lacks {', '.join(missing)}"
+            more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+            lacks = f"{self.folder}, gathered for {_words(here)}, lacks {', '.join(missing[:5])}{more}"
             raise SetupError(lacks, AGAIN + (" --cluster" if group in ("cluster", "all") else ""))
 
     def settings(self) -> dict[str, str]:
