@@ -14,6 +14,7 @@ import pytest
 
 from helpers.notebooks import FOLDER, Executed, execute, find
 from helpers.server import registry
+from tests.minutes import WITHIN, machine_minutes, reading
 
 ROOT = FOLDER.parent
 NOTEBOOKS = find()
@@ -60,6 +61,13 @@ def test_the_readme_tells_the_same_question_and_minutes(path: Path) -> None:
 
 
 @each_notebook
+def test_the_minutes_leave_time_to_read_it(path: Path) -> None:
+    """By the rule of tests/minutes.py; the machine's own part is added where it is measured, in the full run."""
+    stated = float(str(course(path)["minutes"]))
+    assert 0.6 * stated <= reading(path).minutes <= (1 + WITHIN) * stated, reading(path)
+
+
+@each_notebook
 def test_no_number_measured_elsewhere_stands_in_the_prose(path: Path) -> None:
     found = [match.group(0) for cell in cells(path, "markdown") for match in MEASURED.finditer(cell)]
     assert found == [], "compute it from the learner's own results instead"
@@ -69,6 +77,11 @@ def test_no_number_measured_elsewhere_stands_in_the_prose(path: Path) -> None:
 def test_every_relative_link_resolves(path: Path) -> None:
     links = [link for cell in cells(path, "markdown") for link in re.findall(r"\]\(([^)#\s]+)", cell)]
     assert [link for link in links if "://" not in link and not (path.parent / link).exists()] == []
+
+
+@each_notebook
+def test_a_picture_in_the_prose_has_its_words(path: Path) -> None:
+    assert [found for cell in cells(path, "markdown") for found in re.findall(r"!\[\s*\]\(.*?\)", cell)] == []
 
 
 @each_notebook
@@ -108,6 +121,14 @@ def test_run_all_passes_at_the_quick_pace_and_leaves_nothing(
     assert ours() == []
     assert "still open" in done.copy.read_text()  # the untouched exercises say so kindly
     assert pictures(done.copy) or path.stem.startswith("01")
+    assert without_words(done.copy) == []
+
+
+def without_words(copy: Path) -> list[str]:
+    """Pictures, in outputs and in widgets, that say nothing to who cannot see them."""
+    text = copy.read_text()
+    bare = re.findall(r'"image/(?:png|svg\+xml|jpeg)": ?".{0,40}', text)
+    return bare + re.findall(r'<img (?!alt=\\"[^\\"]).{0,80}', text)
 
 
 def ours() -> list[registry.Entry]:
@@ -136,6 +157,11 @@ def test_run_all_passes_with_the_solutions_at_the_normal_pace(path: Path, tmp_pa
     assert "still open" not in said
     assert said.count("✘") == 0, "a solution was judged wrong"
     assert ours() == []
+    stated, took = float(str(course(path)["minutes"])), reading(path).minutes + machine_minutes(done.copy)
+    print(
+        f"{path.stem}: {stated:g} min stated, {took:.1f} by the rule, {machine_minutes(done.copy):.1f} of them measured"
+    )
+    assert abs(took / stated - 1) <= WITHIN, (took, stated)
 
 
 @pytest.mark.full
