@@ -12,9 +12,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from helpers.doctor_report import DoctorCheck, Report
 from helpers.notebooks import FOLDER, Executed, execute, find
 from helpers.server import registry
 from tests.minutes import WITHIN, machine_minutes, reading
+from tests.test_classroom import PERSON, put
 
 ROOT = FOLDER.parent
 NOTEBOOKS = find()
@@ -209,3 +211,52 @@ def test_two_notebooks_at_once_have_a_server_each(tmp_path: Path) -> None:
     for process in both:
         _, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
+
+
+# --------------------------------------------------------------------------------- what is no notebook of the series
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    """The template as a contributor begins with it: copied under the name of the next notebook."""
+    copy = tmp_path / "12_the_access_log.ipynb"
+    copy.write_text((FOLDER / "template.ipynb").read_text(encoding="utf-8"), encoding="utf-8")
+    return copy
+
+
+def test_the_template_passes_what_it_asks_of_others(template: Path) -> None:
+    test_it_follows_the_one_shape(template)
+    test_no_number_measured_elsewhere_stands_in_the_prose(template)
+    test_a_picture_in_the_prose_has_its_words(template)
+    test_the_minutes_leave_time_to_read_it(template)
+    test_every_blank_has_its_solution_right_below(template)
+    test_every_relative_link_resolves(FOLDER / "template.ipynb")
+
+
+@pytest.mark.full
+def test_the_template_runs_whole_untouched_and_with_its_solutions(template: Path, tmp_path: Path) -> None:
+    untouched = execute(template, into=tmp_path / "untouched", env={"LAB_PACE": "quick"})
+    assert untouched.error == ""
+    assert untouched.copy.read_text().count("still open") == 2
+    assert pictures(untouched.copy)
+    test_run_all_passes_with_the_solutions_at_the_normal_pace(template, tmp_path)
+
+
+@pytest.mark.full
+def test_the_instructors_notebook_draws_the_class_and_says_who_is_ready(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    put(results / "class", "a.json", PERSON)
+    put(
+        results / "doctor", "ben.json", Report((DoctorCheck("results", "fail", "", shared="a full disk"),)).for_others()
+    )
+    notebook = tmp_path / "notebooks" / "instructor.ipynb"
+    notebook.parent.mkdir()
+    notebook.write_text((FOLDER / notebook.name).read_text(encoding="utf-8"), encoding="utf-8")
+    done = execute(notebook, into=tmp_path / "out")
+    assert done.error == ""
+    said = done.copy.read_text()
+    assert "0 of 1 are ready" in said
+    assert "results: a full disk" in said
+    assert "1 person so far" in said
+    assert pictures(done.copy)
+    assert without_words(done.copy) == []

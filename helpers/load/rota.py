@@ -49,7 +49,7 @@ def check(environment: Mapping[str, str] = os.environ) -> None:
     _fcntl()
     if not os.path.isabs(file):
         hint = "give the whole path, the same for everybody: else there is a queue per folder"
-        raise InputError(f"{ROTA}={file!r} is no absolute path", hint)
+        raise InputError(f"LAB_ROTA={file!r} is no absolute path", hint)
     there = file if os.path.exists(file) else os.path.dirname(file)
     if not os.access(there, os.R_OK | os.W_OK) or os.path.isdir(file):
         raise _of_no_use(file, "it is a folder" if os.path.isdir(file) else f"{there} cannot be written")
@@ -138,7 +138,7 @@ def _opened(file: str) -> int:
 
 def _of_no_use(file: str, why: str) -> InputError:
     hint = "name a file in a folder where everybody of this machine may write; it is made at its first use"
-    return InputError(f"{ROTA}={file!r} cannot be used: {why}", hint)
+    return InputError(f"LAB_ROTA={file!r} cannot be used: {why}", hint)
 
 
 def _stop_if(cancel: threading.Event) -> None:
