@@ -112,7 +112,7 @@ def check_ps() -> DoctorCheck:
 
 def check_settings(environment: Mapping[str, str] = os.environ) -> DoctorCheck:
     """A misspelt LAB_ variable would otherwise be ignored in silence. Raises InputError for a rota of no use."""
-    from helpers.load import rota
+    from helpers import rota
 
     rota.check(environment)
     wrong = [

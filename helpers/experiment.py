@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from helpers.errors import InputError
 from helpers.load.plan import Seconds, make_plan
 from helpers.load.result import LoadResult
-from helpers.load.rota import turn
 from helpers.load.run import load_test
 from helpers.machine import fingerprint, usable_cpus
 from helpers.progress import progress_bar
+from helpers.rota import turn
 from helpers.server.ports import POSTS_PORT
 from helpers.server.server import Server
 

@@ -14,8 +14,8 @@ import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
-from helpers.load.rota import ROTA
 from helpers.notebooks import FOLDER
+from helpers.rota import ROTA
 from helpers.server import registry
 from tests.waiting import await_true
 

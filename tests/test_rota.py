@@ -16,16 +16,14 @@ import pytest
 from helpers.errors import InputError
 from helpers.experiment import sweep
 from helpers.load.result import LoadResult
-from helpers.load.rota import ROTA, check, turn
 from helpers.load.run import Cancelled, load_test
+from helpers.rota import ROTA, check, turn
 from helpers.server.server import Server
 from tests.waiting import await_still_true, await_true
 
 pytest.importorskip("fcntl", reason="no such locks on Windows")
 SOMEBODY_ELSE = 65534
-HOLDS = (
-    "import sys\nfrom helpers.load.rota import turn\nwith turn():\n    print('mine', flush=True)\n    sys.stdin.read()"
-)
+HOLDS = "import sys\nfrom helpers.rota import turn\nwith turn():\n    print('mine', flush=True)\n    sys.stdin.read()"
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers import proc
-from helpers.errors import EngineError
+from helpers.errors import Cancelled, EngineError
 from helpers.load.launch import Launch, probe, read_launch
 from helpers.load.observed import observed
 from helpers.load.plan import MAX_DURATION_S, MAX_RATE_PER_S, MAX_USERS, Plan, Rate, Retry, Seconds, make_plan
-from helpers.load.process import Cancelled, Job, Report, run_engine
+from helpers.load.process import Job, Report, run_engine
 from helpers.load.progress import Progress, waiting, watching
-from helpers.load.rota import turn
+from helpers.rota import turn
 
 if TYPE_CHECKING:
     from helpers.load.result import LoadResult
@@ -70,7 +70,7 @@ def load_test(
 
     Raises InputError for a value that cannot be used, TargetError for an address that cannot be measured,
     EngineError when the engine ends early (`.partial` then holds what it measured), Cancelled after `cancel.set()`.
-    Where LAB_ROTA is set it waits for its turn first (load/rota.py).
+    Where LAB_ROTA is set it waits for its turn first (rota.py).
     """
     plan = make_plan(
         url, users=users, rate=rate, arrivals=arrivals, duration=duration, warmup=warmup, timeout=timeout, burst=burst,

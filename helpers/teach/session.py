@@ -3,8 +3,8 @@
 import os
 from dataclasses import dataclass
 
+from helpers import rota
 from helpers.experiment import PINNING, Pace, pace
-from helpers.load import rota
 from helpers.machine import usable_cpus
 from helpers.server import registry
 from helpers.teach.cells import close_all

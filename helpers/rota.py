@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from helpers.errors import InputError
-from helpers.load.process import Cancelled
+from helpers.errors import Cancelled, InputError
 
 ROTA = "LAB_ROTA"
 PLACES = 256  # where one enters the queue
