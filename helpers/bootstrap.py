@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from helpers import venv
 from helpers.errors import LabError
 
+if TYPE_CHECKING:
+    from helpers.wheelhouse import Wheelhouse
+
 HANDED_OVER = "LAB_HANDED_OVER"  # how often this start was handed over already: ends a loop
 BASE_PYTHON_GONE = 103  # what the starter of a Windows .venv answers then
 REMOVE = "delete the folder .venv and run the same command again"
-TEST_USAGE = """usage: python3 -m helpers test [--full] [--cluster] [pytest's own arguments]
+WHEELHOUSE = "--wheelhouse"
+TEST_USAGE = """usage: python3 -m helpers test [--full] [--cluster] [--wheelhouse DIR] [pytest's own arguments]
 
 Runs the tests in the project's Python. --full runs everything (long); without it the tests marked `full` stay out.
 --cluster installs requirements-cluster.txt (Ray, large) for the tests that want it; --full does so, too.
+--wheelhouse installs from a folder that `python3 -m helpers wheelhouse DIR --tests` has filled, without a network.
 """
 
 
@@ -38,6 +45,7 @@ def main(argv: list[str]) -> int:
 
 
 def run_or_hand_over(argv: list[str]) -> int:
+    wheelhouse, argv = with_wheelhouse(argv)
     group = group_of(argv)
     earlier = {"1": 1, "2": 2}.get(os.environ.pop(HANDED_OVER, ""), 0)
     seen = venv.stamp_identity(group)
@@ -50,12 +58,27 @@ def run_or_hand_over(argv: list[str]) -> int:
     if earlier == 2:
         fault = broken or "its Python does not run as it was set up"
         raise venv.SetupError(f"the .venv of this project does not work: {fault}", REMOVE)
-    venv.set_up(group, broken, seen)
+    venv.set_up(group, broken, seen, wheelhouse)
     try:
         return hand_over(argv, earlier + 1)
     except OSError as error:
-        venv.set_up(group, f"its Python does not start: {error.strerror}", venv.stamp_identity(group))
+        venv.set_up(group, f"its Python does not start: {error.strerror}", venv.stamp_identity(group), wheelhouse)
         return hand_over(argv, 2)
+
+
+def with_wheelhouse(argv: list[str]) -> tuple[Wheelhouse | None, list[str]]:
+    """The folder to install from, if `lab` or `test` is given one, and the other arguments."""
+    for place, argument in enumerate(argv):
+        name, equals, value = argument.partition("=")
+        if name != WHEELHOUSE or argv[0] not in ("lab", "test"):
+            continue
+        given = [value] if equals else argv[place + 1 : place + 2]
+        if not given or not given[0]:
+            raise venv.SetupError(f"{WHEELHOUSE} is given no folder", f"python3 -m helpers {argv[0]} {WHEELHOUSE} DIR")
+        from helpers.wheelhouse import Wheelhouse
+
+        return Wheelhouse(Path(given[0])), argv[:place] + argv[place + (1 if equals else 2) :]
+    return None, argv
 
 
 def group_of(argv: list[str]) -> str:

@@ -19,6 +19,7 @@ from helpers.cli_words import (
     Json,
     Save,
     Timeout,
+    check_file,
     number,
     numbers,
     show,
@@ -61,6 +62,9 @@ def lab(
     cluster: Annotated[bool, typer.Option("--cluster", help="Install what notebook 10 wants: Ray, about 0.5 GB.")] = (
         False  # done by the start-up code
     ),
+    wheelhouse: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Install from the folder that `wheelhouse DIR` has filled.")
+    ] = None,  # done by the start-up code
 ) -> None:
     """Open JupyterLab on the notebooks; --no-browser, --port and others go on to JupyterLab."""
     from helpers.jupyter.start import command, environment
@@ -78,12 +82,36 @@ def test(context: typer.Context) -> None:
 
 
 @app.command()
-def doctor(as_json: Json = False) -> int:
+def wheelhouse(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the packages are to go; made if missing.")],
+    cluster: Annotated[bool, typer.Option("--cluster", help="Also what notebook 10 wants: Ray, large.")] = False,
+    tests: Annotated[bool, typer.Option("--tests", help="Also what the tests want.")] = False,
+) -> None:
+    """Gather every package for this Python and system in a folder; `lab --wheelhouse DIR` installs from it offline."""
+    from helpers.wheelhouse import gather
+
+    group = "all" if cluster and tests else "cluster" if cluster else "test" if tests else "lab"
+    print(gather(folder, group))
+
+
+@app.command()
+def doctor(
+    as_json: Json = False,
+    file: Annotated[
+        Path | None, typer.Option(metavar="NAME.json", help="Also a file to send to your instructor; shown first.")
+    ] = None,
+) -> int:
     """Check whether this machine is ready for the course, with a remedy for each thing that is not."""
+    from helpers import store
     from helpers.doctor import report
 
+    check_file(file)
     found = report()
     show(str(found), found.summary() if as_json else None)
+    if file is not None:
+        text = found.for_others()
+        print(f"\nThis, and nothing else, goes into the file to be sent:\n\n{text}", file=sys.stderr)
+        print(f"written: {store.save_text(file.name, text, folder=file.resolve().parent)}", file=sys.stderr)
     return FINE if found.ready else CHECK_FAILED
 
 

@@ -60,3 +60,9 @@ class EngineError(LabError):
 
 class StoreError(LabError):
     """A result cannot be written or read."""
+
+
+class Cancelled(LabError):
+    """A load test was stopped from outside; nothing of it is left running."""
+
+    exit_code = 130

@@ -13,6 +13,7 @@ from helpers.load.result import LoadResult
 from helpers.load.run import load_test
 from helpers.machine import fingerprint, usable_cpus
 from helpers.progress import progress_bar
+from helpers.rota import turn
 from helpers.server.ports import POSTS_PORT
 from helpers.server.server import Server
 
@@ -253,6 +254,7 @@ def sweep(
 
     The order of cells turns round from repeat to repeat, so that a machine that warms up or slows down favours none.
     `server` goes to Server as further arguments. Raises what Server and load_test raise, with nothing left running.
+    Where people take turns (LAB_ROTA), a sweep is one turn, its launches included.
     """
     cells = [Cell(w, c, u) for c in cpus for w in workers for u in users]
     if not cells or repeats < 1:
@@ -264,11 +266,12 @@ def sweep(
         make_plan(f"http://127.0.0.1:{POSTS_PORT}{path}", users=cell.users, **load)
     runs: list[Run] = []
     notes: list[str] = []
-    for cell, repeat in progress_bar(order, "launches", shown=progress):
-        run = _measure(app, path, cell, repeat, server or {}, load, notes)
-        runs.append(run)
-        if on_run is not None:
-            on_run(run)
+    with turn():
+        for cell, repeat in progress_bar(order, "launches", shown=progress):
+            run = _measure(app, path, cell, repeat, server or {}, load, notes)
+            runs.append(run)
+            if on_run is not None:
+                on_run(run)
     settings = {"repeats": repeats, **load, **(server or {})}
     return SweepResult(app, path, settings, fingerprint(), tuple(runs), tuple(notes))
 

@@ -22,6 +22,7 @@ from typing import Any
 from helpers.cgroups import cpu_quota, memory_limits_of_cgroups, positive, read
 from helpers.demo.work import burn
 from helpers.errors import InputError, LabError
+from helpers.rota import turn
 
 GIB = 1024**3
 PACKAGES_THAT_MATTER = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "httpx", "numpy")
@@ -186,12 +187,22 @@ def process_scaling(
 
     Each is pinned to a core of its own (Linux; out of `cpus`, by default all this process may use) as long as there
     are enough. In every round one works alone for `seconds`, another one each time, then all together; takes about
-    2 x seconds x rounds. Raises InputError for numbers out of range and LabError where a process ends early.
+    2 x seconds x rounds, after a wait for its turn where people take turns (rota.py). Raises InputError for numbers out
+    of range and LabError where a process ends early.
     """
     if not 1 <= processes <= 256 or not 0.01 <= seconds <= 60 or not 1 <= rounds <= 100:
         asked = f"processes={processes}, seconds={seconds}, rounds={rounds}"
         hint = "use 1-256 processes, 0.01-60 seconds, 1-100 rounds"
         raise InputError(f"process_scaling cannot run with {asked}", hint)
+    with turn():
+        pairs = _rounds(processes, seconds, rounds, cpus)
+    ratios = tuple(many / one for one, many in pairs)
+    one, many = (statistics.median(column) for column in zip(*pairs, strict=True))
+    return ProcessScaling(processes, one, many, statistics.median(ratios), ratios)
+
+
+def _rounds(processes: int, seconds: float, rounds: int, cpus: Sequence[int] | None) -> list[tuple[float, float]]:
+    """Units per second of one process and of all together, for each round."""
     started: list[subprocess.Popen[str]] = []
     try:
         for core in _cores_for(processes, cpus):
@@ -207,9 +218,7 @@ def process_scaling(
             process.kill()
         for process in started:
             process.communicate()
-    ratios = tuple(many / one for one, many in pairs)
-    one, many = (statistics.median(column) for column in zip(*pairs, strict=True))
-    return ProcessScaling(processes, one, many, statistics.median(ratios), ratios)
+    return pairs
 
 
 def _cores_for(processes: int, cpus: Sequence[int] | None) -> list[str]:

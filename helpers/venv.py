@@ -16,6 +16,8 @@ from helpers.errors import LabError
 if TYPE_CHECKING:
     import subprocess
 
+    from helpers.wheelhouse import Wheelhouse
+
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOCK = ROOT / ".venv.lock"
@@ -27,6 +29,7 @@ REQUIREMENTS = {
     "all": ("requirements.txt", "tests/requirements.txt", "requirements-cluster.txt"),
 }
 NO_SPACE = 28  # errno.ENOSPC
+MAKE_SPACE = "free some space on the disk (about 1 GB)"
 PROGRESS = ("Downloading", "Using cached", "Processing", "Installing coll", "Successfully inst", "WARNING: Retrying")
 
 
@@ -112,8 +115,11 @@ def write_stamp(group: str, version: str) -> None:
 # --- setting up ------------------------------------------------------------------------------------------------------
 
 
-def set_up(group: str, broken: str, seen: int) -> None:
-    """Make .venv complete for `group`. `broken`: why the present one cannot stay; `seen`: its stamp's identity then."""
+def set_up(group: str, broken: str, seen: int, wheelhouse: Wheelhouse | None = None) -> None:
+    """Make .venv complete for `group`. `broken`: why the present one cannot stay; `seen`: its stamp's identity then.
+
+    With a `wheelhouse` every package comes from there and none from the network. Raises SetupError.
+    """
     if not broken and stamped(group):
         return
     try:
@@ -121,15 +127,17 @@ def set_up(group: str, broken: str, seen: int) -> None:
             if stamped(group) and not (broken and stamp_identity(group) == seen):
                 return  # another process did it while this one waited
             broken = broken or find_fault()
+            if wheelhouse is not None:  # refused before anything that is there is touched
+                wheelhouse.check(group, running_version() if broken or not VENV.exists() else probe_version())
             if broken:
                 say(f"the .venv of this project is broken ({broken}): making a new one")
             if broken or not VENV.exists():
                 make_venv(lock)
-            install(group, lock)
+            install(group, lock, wheelhouse)
     except OSError as error:
         hint = "copy the project into a folder where you may write, and run it there"
         if error.errno == NO_SPACE:
-            hint = "free some space on the disk (about 1 GB)"
+            hint = MAKE_SPACE
         raise SetupError(f"cannot set the project up in {ROOT}: {error.strerror or error}", hint) from error
 
 
@@ -226,14 +234,16 @@ def refuse_without_venv() -> NoReturn:
     )
 
 
-def install(group: str, lock: IO[bytes]) -> None:
+def install(group: str, lock: IO[bytes], wheelhouse: Wheelhouse | None = None) -> None:
     UNFINISHED.touch()
     say(f"installing the packages of {', '.join(REQUIREMENTS[group])} (minutes, the first time)")
     asked = [part for name in REQUIREMENTS[group] for part in ("-r", name)]
-    errors = run_pip(["install", "--progress-bar", "off", *asked], lock)
+    settings = {} if wheelhouse is None else wheelhouse.settings()
+    errors = run_pip(str(venv_python()), ["install", "--progress-bar", "off", *asked], lock, settings)
     if errors:
         UNFINISHED.unlink()  # pip undoes what it cannot finish: the next run goes on from here
-        raise SetupError(f"pip could not install the packages: {errors[-1]}", pip_hint(errors, asked))
+        hint = pip_hint(errors, asked) if wheelhouse is None else wheelhouse.hint(errors)
+        raise SetupError(f"pip could not install the packages: {errors[-1]}", hint)
     version = probe_version()
     for done, names in REQUIREMENTS.items():
         if set(names) <= set(REQUIREMENTS[group]):
@@ -259,12 +269,15 @@ def start(command: list[str], lock: IO[bytes], environment: dict[str, str]) -> s
     )
 
 
-def run_pip(arguments: list[str], lock: IO[bytes]) -> list[str]:
-    """Run the .venv's pip and show its progress; when it fails its errors, the telling one last."""
+def run_pip(python: str, arguments: list[str], lock: IO[bytes], settings: dict[str, str]) -> list[str]:
+    """Run that Python's pip and show its progress; when it fails its errors, the telling one last.
+
+    `settings` are added to its environment.
+    """
     misleading = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_QUIET")
     environment = {name: value for name, value in os.environ.items() if name not in misleading}
-    environment.update(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", PYTHONUTF8="1")
-    pip = start([str(venv_python()), "-u", "-m", "pip", *arguments], lock, environment)
+    environment.update(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", PYTHONUTF8="1", **settings)
+    pip = start([python, "-u", "-m", "pip", *arguments], lock, environment)
     assert pip.stdout is not None
     lines = []
     for line in pip.stdout:
@@ -299,11 +312,17 @@ def show_progress(line: str) -> None:
 
 
 def pip_hint(errors: list[str], asked: list[str]) -> str:
-    if any("No space left" in line for line in errors):
-        return "free some space on the disk (about 1 GB)"
+    if is_full(errors):
+        return MAKE_SPACE
     by_hand = f"{venv_python().relative_to(ROOT)} -m pip install {' '.join(asked)}"
     return (
         "look at the network, the proxy (https_proxy) and pip's index (PIP_INDEX_URL); without a network bring the"
-        " packages along (python3 -m helpers wheelhouse DIR) and set PIP_NO_INDEX=1 PIP_FIND_LINKS=DIR;"
+        " packages along: python3 -m helpers wheelhouse DIR where there is one, python3 -m helpers lab --wheelhouse DIR"
+        " here;"
         f" for pip's whole answer: {by_hand}"
     )
+
+
+def is_full(errors: list[str]) -> bool:
+    """Whether pip ran out of room on a disk."""
+    return any("No space left" in line for line in errors)

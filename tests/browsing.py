@@ -5,7 +5,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 import pytest
@@ -26,19 +27,27 @@ PAGE_PX, SCROLL_PX = 2_200, 2_000
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """JupyterLab as `lab` starts it, with settings of its own and at the quick pace; yields its address with token."""
-    home = tmp_path_factory.mktemp("home")
-    command = [sys.executable, "-m", "helpers", "lab", "--no-browser", "--port", "0"]
+    with laboratory(tmp_path_factory.mktemp("home"), LAB_PACE="quick") as address:
+        yield address
+
+
+@contextmanager
+def laboratory(
+    home: Path, *, root: Path = ROOT, python: str = sys.executable, within_s: float = 60, **env: str
+) -> Iterator[str]:
+    """JupyterLab of the project in `root`, started by that Python within so many seconds; its address with token."""
+    command = [python, "-m", "helpers", "lab", "--no-browser", "--port", "0"]
     settings = home / "settings"
     documents = settings / "@jupyterlab" / "docmanager-extension" / "plugin.jupyterlab-settings"
     documents.parent.mkdir(parents=True)
     documents.write_text('{"autosave": false}')  # the notebooks of the project stay as they are
-    env = os.environ | {"HOME": str(home), "LAB_PACE": "quick", "JUPYTER_CONFIG_DIR": str(home / "jupyter")}
-    env |= {"JUPYTERLAB_SETTINGS_DIR": str(settings)}
+    all_env = os.environ | {"HOME": str(home), "JUPYTER_CONFIG_DIR": str(home / "jupyter")} | env
+    all_env |= {"JUPYTERLAB_SETTINGS_DIR": str(settings)}
     log = home / "lab.log"  # not a pipe, which would fill up unread
     with log.open("wb") as file:
-        process = subprocess.Popen(command, stderr=file, env=env, cwd=ROOT, start_new_session=True)
+        process = subprocess.Popen(command, stderr=file, env=all_env, cwd=root, start_new_session=True)
     try:
-        address = await_true(lambda: re.search(r"http://127\.0\.0\.1:\d+/\S+", log.read_text()), 60, "no address")
+        address = await_true(lambda: re.search(r"http://127\.0\.0\.1:\d+/\S+", log.read_text()), within_s, "no address")
         yield address.group(0)
     finally:
         kernels = process_family(process.pid)

@@ -26,7 +26,7 @@ from helpers.venv import without_hosts
 from tests.tools import unavailable
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = ("__init__.py", "__main__.py", "bootstrap.py", "venv.py", "errors.py")
+MODULES = ("__init__.py", "__main__.py", "bootstrap.py", "venv.py", "wheelhouse.py", "errors.py")
 CLI = """
 import json, sys
 import tiny

@@ -12,6 +12,7 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.accessible import faults
 from tests.browsing import ROOT, launches, looked_at, open_notebook, process_family
 from tests.waiting import await_true
 
@@ -113,6 +114,7 @@ def test_by_mouse_from_one_worker_to_two_and_the_second_bar_is_the_higher_one(pa
     if len(shown) == 2 and "void" not in shown:  # a disturbed machine gives no number; only the last one is shown void
         assert per_s(shown[1]) > per_s(shown[0])
     looked_at(page, "panel_1400_light")
+    assert faults(page, ".lab-panel") == []
 
 
 def per_s(text: str) -> float:
@@ -279,7 +281,9 @@ def test_it_looks_well_in_both_themes_and_widths(page: Page) -> None:
     await_true(lambda: page.locator("body[data-jp-theme-light='false']").count(), 10, "the theme stayed light")
     nothing_is_cut_off(page)
     looked_at(page, "panel_1400_dark")
+    assert faults(page, ".lab-panel") == []
     button(page, "More ▸").click()
+    assert faults(page, ".lab-panel") == []
     panel(page).get_by_label("projector size").check()
     looked_at(page, "panel_projector_dark")
 

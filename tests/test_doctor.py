@@ -1,5 +1,7 @@
 """doctor.py: each check meets the trouble it is there for, and says what to do about it."""
 
+import getpass
+import json
 import os
 import re
 import socket
@@ -7,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from helpers import doctor, proc
-from helpers.doctor import DoctorCheck, Report
+from helpers.cli import main
+from helpers.doctor_report import DoctorCheck, Report, open_check
 from helpers.errors import InputError
 from helpers.machine import UsableCpus
 from helpers.server import registry
@@ -98,7 +102,92 @@ def test_an_error_of_the_lab_keeps_its_hint():
     def refuses():
         raise InputError("that folder is not yours", "use your own")
 
-    assert doctor._guarded("odd", refuses) == DoctorCheck("odd", "fail", "that folder is not yours", "use your own")
+    kept = DoctorCheck("odd", "fail", "that folder is not yours", "use your own", shared="InputError")
+    assert doctor._guarded("odd", refuses) == kept
+
+
+# ------------------------------------------------------------------------------------------- the file for others
+
+
+def private_words() -> list[str]:
+    """What tells whose machine this is; a name of few letters stands in other words as well."""
+    words = [str(Path.home()), socket.gethostname(), getpass.getuser(), str(doctor.PROJECT), tempfile.gettempdir()]
+    return [word for word in words if len(word) > 4]
+
+
+def test_the_file_for_others_says_what_was_found_and_of_what_machine():
+    told = json.loads(Report((open_check("Python", "ok", "3.12.1"), BROKEN)).for_others())
+    assert (told["schema"], told["kind"], told["ready"]) == (1, "doctor", False)
+    assert told["checks"] == [
+        {"name": "Python", "status": "ok", "found": "3.12.1"},
+        {"name": "results", "status": "fail", "found": ""},  # whoever wrote that check did not say it may be told
+    ]
+    assert told["machine"]["cpus_usable"] >= 1
+    assert "kernel" not in told["machine"]
+
+
+def test_nothing_personal_gets_into_the_file_for_others_whatever_the_checks_find(monkeypatch, tmp_path, own_registry):
+    """Each check as it stands, and again in a place where it has something to complain of by name."""
+
+    def breaks():
+        raise OSError(13, "Permission denied", str(Path.home() / "thesis.tex"))
+
+    monkeypatch.setenv("LAB_ROTA", str(tmp_path / "nowhere" / "rota"))
+    monkeypatch.setenv("LAB_PACE", f"{getpass.getuser()}'s")
+    an_entry(os.getpid(), owner_pid=2**22 + 1, owner_created=1.0, app="secret_project:app")
+    (tmp_path / "results").write_text("")
+    code = "print(1, flush=True)\nwhile True: pass"
+    hog = subprocess.Popen([sys.executable, "-c", code, "for-the-secret-customer"], stdout=subprocess.PIPE)
+    with hog, ExitStack() as stack:
+        hog.stdout.readline()
+        with suppress(OSError):  # somebody has the port already: as good
+            stack.enter_context(socket.create_server(("127.0.0.1", 5012)))
+        try:
+            found = list(doctor.report().checks)
+        finally:
+            hog.kill()
+    found += [
+        doctor._guarded("odd", breaks),
+        doctor._guarded("settings", doctor.check_settings),
+        doctor.check_settings({"LAB_PACE": f"{getpass.getuser()}'s"}),
+        doctor.check_settings({f"LAB_OF_{getpass.getuser().upper()}": "1"}),
+        doctor.check_settings({"LAB_ROTA": str(tmp_path / "rota")}),
+        doctor.check_results(tmp_path / "results"),
+    ]
+    seen = str(Report(tuple(found)))
+    assert "thesis.tex" in seen
+    assert "secret_project" in seen
+    told = Report(tuple(found)).for_others()
+    for word in [
+        *private_words(),
+        "thesis",
+        "secret",
+        str(tmp_path),
+        f"pid {hog.pid}",
+        f"{getpass.getuser()}'s",
+        "LAB_OF",
+    ]:
+        assert word not in told
+    assert [each["name"] for each in json.loads(told)["checks"]] == [each.name for each in found]
+
+
+def test_the_command_shows_the_file_before_it_writes_it(tmp_path, capsys):
+    file = tmp_path / "ana.json"
+    assert main(["doctor", "--json", "--file", str(file)]) in (0, 1)
+    out, err = capsys.readouterr()
+    assert json.loads(out).keys() == {"schema", "checks", "ready"}
+    shown, written = err.split("written: ")
+    assert file.read_text() in shown
+    assert written.strip() == str(file)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_place_where_no_file_can_be_is_refused_before_anything_is_looked_at(tmp_path, capsys):
+    (tmp_path / "taken").write_text("")
+    assert main(["doctor", "--file", str(tmp_path / "taken" / "ana.json")]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "cannot be written" in err
 
 
 # ---------------------------------------------------------------------------------------------------------- software
@@ -243,6 +332,7 @@ def test_this_process_itself_does_not_count_as_a_hog():
 SPIN_AND_LOOK = """
 import os, re, threading, time
 from helpers import doctor, proc
+from helpers.cli import main
 threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()
 busy, own, began = proc.machine_busy_s(), proc.cpu_s(os.getpid()), time.perf_counter()
 found = re.search("([0-9]+)%", doctor.check_rest(1.0).detail)[1]
@@ -275,7 +365,7 @@ def own_registry(monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
-def an_entry(pid, owner_pid, owner_created):
+def an_entry(pid, owner_pid, owner_created, app="helpers.demo.api:app"):
     launch = f"test{pid}"
     registry.make_launch_folder(launch)
     registry.register(
@@ -286,7 +376,7 @@ def an_entry(pid, owner_pid, owner_created):
             owner_pid=owner_pid,
             owner_created=owner_created,
             port=5099,
-            app="helpers.demo.api:app",
+            app=app,
             workers=2,
             started_at="2026-01-01T00:00:00+00:00",
             url="http://127.0.0.1:5099",
@@ -307,7 +397,7 @@ def test_a_server_with_its_owner_is_none(own_registry):
 
 
 def test_without_servers_nothing_is_left(own_registry):
-    assert doctor.check_leftovers() == DoctorCheck("leftovers", "ok", "no server of an earlier run is left")
+    assert doctor.check_leftovers() == open_check("leftovers", "ok", "no server of an earlier run is left")
 
 
 def test_results_can_be_written_also_before_the_folder_exists(tmp_path):

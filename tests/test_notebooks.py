@@ -12,8 +12,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from helpers.doctor_report import DoctorCheck, Report
 from helpers.notebooks import FOLDER, Executed, execute, find
 from helpers.server import registry
+from tests.minutes import WITHIN, machine_minutes, reading
+from tests.test_classroom import PERSON, put
 
 ROOT = FOLDER.parent
 NOTEBOOKS = find()
@@ -60,6 +63,13 @@ def test_the_readme_tells_the_same_question_and_minutes(path: Path) -> None:
 
 
 @each_notebook
+def test_the_minutes_leave_time_to_read_it(path: Path) -> None:
+    """By the rule of tests/minutes.py; the machine's own part is added where it is measured, in the full run."""
+    stated = float(str(course(path)["minutes"]))
+    assert 0.6 * stated <= reading(path).minutes <= (1 + WITHIN) * stated, reading(path)
+
+
+@each_notebook
 def test_no_number_measured_elsewhere_stands_in_the_prose(path: Path) -> None:
     found = [match.group(0) for cell in cells(path, "markdown") for match in MEASURED.finditer(cell)]
     assert found == [], "compute it from the learner's own results instead"
@@ -69,6 +79,11 @@ def test_no_number_measured_elsewhere_stands_in_the_prose(path: Path) -> None:
 def test_every_relative_link_resolves(path: Path) -> None:
     links = [link for cell in cells(path, "markdown") for link in re.findall(r"\]\(([^)#\s]+)", cell)]
     assert [link for link in links if "://" not in link and not (path.parent / link).exists()] == []
+
+
+@each_notebook
+def test_a_picture_in_the_prose_has_its_words(path: Path) -> None:
+    assert [found for cell in cells(path, "markdown") for found in re.findall(r"!\[\s*\]\(.*?\)", cell)] == []
 
 
 @each_notebook
@@ -109,6 +124,14 @@ def test_run_all_passes_at_the_quick_pace_and_leaves_nothing(
     assert ours() == []
     assert "still open" in done.copy.read_text()  # the untouched exercises say so kindly
     assert pictures(done.copy) or path.stem.startswith("01")
+    assert without_words(done.copy) == []
+
+
+def without_words(copy: Path) -> list[str]:
+    """Pictures, in outputs and in widgets, that say nothing to who cannot see them."""
+    text = copy.read_text()
+    bare = re.findall(r'"image/(?:png|svg\+xml|jpeg)": ?".{0,40}', text)
+    return bare + re.findall(r'<img (?!alt=\\"[^\\"]).{0,80}', text)
 
 
 def ours() -> list[registry.Entry]:
@@ -137,6 +160,11 @@ def test_run_all_passes_with_the_solutions_at_the_normal_pace(path: Path, tmp_pa
     assert "still open" not in said
     assert said.count("✘") == 0, "a solution was judged wrong"
     assert ours() == []
+    stated, took = float(str(course(path)["minutes"])), reading(path).minutes + machine_minutes(done.copy)
+    print(
+        f"{path.stem}: {stated:g} min stated, {took:.1f} by the rule, {machine_minutes(done.copy):.1f} of them measured"
+    )
+    assert abs(took / stated - 1) <= WITHIN, (took, stated)
 
 
 @pytest.mark.full
@@ -184,3 +212,52 @@ def test_two_notebooks_at_once_have_a_server_each(tmp_path: Path) -> None:
     for process in both:
         _, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
+
+
+# --------------------------------------------------------------------------------- what is no notebook of the series
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    """The template as a contributor begins with it: copied under the name of the next notebook."""
+    copy = tmp_path / "12_the_access_log.ipynb"
+    copy.write_text((FOLDER / "template.ipynb").read_text(encoding="utf-8"), encoding="utf-8")
+    return copy
+
+
+def test_the_template_passes_what_it_asks_of_others(template: Path) -> None:
+    test_it_follows_the_one_shape(template)
+    test_no_number_measured_elsewhere_stands_in_the_prose(template)
+    test_a_picture_in_the_prose_has_its_words(template)
+    test_the_minutes_leave_time_to_read_it(template)
+    test_every_blank_has_its_solution_right_below(template)
+    test_every_relative_link_resolves(FOLDER / "template.ipynb")
+
+
+@pytest.mark.full
+def test_the_template_runs_whole_untouched_and_with_its_solutions(template: Path, tmp_path: Path) -> None:
+    untouched = execute(template, into=tmp_path / "untouched", env={"LAB_PACE": "quick"})
+    assert untouched.error == ""
+    assert untouched.copy.read_text().count("still open") == 2
+    assert pictures(untouched.copy)
+    test_run_all_passes_with_the_solutions_at_the_normal_pace(template, tmp_path)
+
+
+@pytest.mark.full
+def test_the_instructors_notebook_draws_the_class_and_says_who_is_ready(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    put(results / "class", "a.json", PERSON)
+    put(
+        results / "doctor", "ben.json", Report((DoctorCheck("results", "fail", "", shared="a full disk"),)).for_others()
+    )
+    notebook = tmp_path / "notebooks" / "instructor.ipynb"
+    notebook.parent.mkdir()
+    notebook.write_text((FOLDER / notebook.name).read_text(encoding="utf-8"), encoding="utf-8")
+    done = execute(notebook, into=tmp_path / "out")
+    assert done.error == ""
+    said = done.copy.read_text()
+    assert "0 of 1 are ready" in said
+    assert "results: a full disk" in said
+    assert "1 person so far" in said
+    assert pictures(done.copy)
+    assert without_words(done.copy) == []

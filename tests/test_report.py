@@ -7,10 +7,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from playwright.sync_api import Browser
 
 from helpers.errors import InputError
 from helpers.plots.cpu import cpu_plot
-from helpers.report import SYMBOLS, Claim, Claims, Facts, Pic, Pre, Section, Table, Text, render
+from helpers.report import SYMBOLS, Claim, Claims, Facts, Pic, Pre, Section, Table, Text, Words, render
+from tests.accessible import faults
 
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 
@@ -67,6 +69,7 @@ def html() -> str:
             Section(
                 "Processes", [Pre("4700 python\n└─ 4701 worker", "The tree"), Pre(LOG, "The log"), Pre("", "`ps -aF`")]
             ),
+            Section("Words", [Words(["what", "why"], [["`a`", "b"]])]),
             Section("Machine", [Facts({"cpus": {"usable": 2, "quota": None}, "names": [], "none": {}}, "The machine")]),
             Section(
                 "Numbers", [Table(pd.DataFrame({"cell": ["<1>"], "req/s": [None]}), "By cell"), Table(pd.DataFrame())]
@@ -110,7 +113,7 @@ def test_page_has_language_title_and_headings_without_a_gap(page: Page) -> None:
 def test_every_link_of_the_contents_has_its_target(page: Page) -> None:
     targets = {attributes.get("id") for _, attributes in page.tags}
     links = [str(link["href"]) for link in page.all("a")]
-    assert len(links) == 5
+    assert len(links) == 6
     assert {link[1:] for link in links} <= targets
 
 
@@ -173,6 +176,16 @@ def test_text_and_ground_differ_enough_in_both_themes(html: str) -> None:
                 assert (light + 0.05) / (dark + 0.05) >= 4.5, (ground, ink)
         dark, light = sorted([luminance(colours["note"]), luminance(colours["ink"])])
         assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+def test_axe_has_no_serious_word_to_say_in_either_theme(browser: Browser, html: str) -> None:
+    page = browser.new_page()
+    page.set_content(html)
+    page.locator("details").evaluate_all("all => all.forEach(each => each.open = true)")
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        assert faults(page) == []
+    page.close()
 
 
 def test_an_unknown_verdict_is_refused() -> None:

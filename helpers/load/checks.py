@@ -22,6 +22,7 @@ SHARE_LIMIT = 1.5  # busiest worker / mean
 TREND_Z, TREND_LEAST = 2.58, 0.15  # 1 % by chance; and worth mentioning
 TREND_SLICES = 10
 ENOUGH_REQUESTS = 100
+OF_OTHERS = "Where they are other people's, take turns (LAB_ROTA)."
 PAUSE_WARN_MS, PAUSE_VOID_MS, PAUSE_VOID_SHARE = 200.0, 500.0, 0.10  # of the window
 
 
@@ -132,7 +133,7 @@ def run_delay(share: float | None) -> Check | None:
     else:
         why += (
             ", so what it measured is partly its own waiting. Close other programs, use fewer workers, "
-            "or test an endpoint that does more work per request."
+            f"or test an endpoint that does more work per request. {OF_OTHERS}"
         )
     return Check("run delay", share, RUN_DELAY_VOID if verdict == "void" else RUN_DELAY_WARN, "share", verdict, why)
 
@@ -161,7 +162,7 @@ def foreign_load(cores: float | None) -> Check | None:
     why += (
         ": too little to matter."
         if verdict == "pass"
-        else ", which the server did not get. Close them and measure again."
+        else f", which the server did not get. Close them and measure again. {OF_OTHERS}"
     )
     return Check("foreign load", cores, FOREIGN_VOID if verdict == "void" else FOREIGN_WARN, "cores", verdict, why)
 

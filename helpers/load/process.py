@@ -14,19 +14,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from helpers import lifeline
-from helpers.errors import InputError, LabError
+from helpers.errors import Cancelled, InputError
 from helpers.load.plan import Plan
 
 PROJECT = Path(__file__).resolve().parents[2]
 SILENCE_S = 20.0  # the engine speaks four times a second
 _LOOK_EVERY_S = 0.1
 _AGAIN = "Run it again; if it happens every time, look for what ends it (memory, a limit of the container)."
-
-
-class Cancelled(LabError):
-    """The load test was stopped from outside; nothing of it is left running."""
-
-    exit_code = 130
 
 
 @dataclass(frozen=True)

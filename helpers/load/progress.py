@@ -14,7 +14,7 @@ from helpers.progress import bar_class
 class Progress:
     """How far a load test has come; counts are of the whole run, its warm-up included."""
 
-    phase: str  # "opening", "warm-up", "measuring" or "draining"
+    phase: str  # "opening", "warm-up", "measuring" or "draining"; "waiting, 2 before you" where turns are taken
     elapsed_s: float
     total_s: float  # without the draining, whose length depends on the server
     requests: int
@@ -26,6 +26,13 @@ class Progress:
 
 
 Watcher = Callable[[Progress], None]
+
+
+def waiting(on_progress: Watcher | None) -> Callable[[int], None] | None:
+    """Who wants to know of the progress is told of the wait for a turn as well: how many people come before."""
+    if on_progress is None:
+        return None
+    return lambda before: on_progress(Progress(f"waiting, {before} before you", 0.0, 0.0, 0, 0))
 
 
 @contextlib.contextmanager

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers import proc
-from helpers.errors import EngineError
+from helpers.errors import Cancelled, EngineError
 from helpers.load.launch import Launch, probe, read_launch
 from helpers.load.observed import observed
 from helpers.load.plan import MAX_DURATION_S, MAX_RATE_PER_S, MAX_USERS, Plan, Rate, Retry, Seconds, make_plan
-from helpers.load.process import Cancelled, Job, Report, run_engine
-from helpers.load.progress import Progress, watching
+from helpers.load.process import Job, Report, run_engine
+from helpers.load.progress import Progress, waiting, watching
+from helpers.rota import turn
 
 if TYPE_CHECKING:
     from helpers.load.result import LoadResult
@@ -69,6 +70,7 @@ def load_test(
 
     Raises InputError for a value that cannot be used, TargetError for an address that cannot be measured,
     EngineError when the engine ends early (`.partial` then holds what it measured), Cancelled after `cancel.set()`.
+    Where LAB_ROTA is set it waits for its turn first (rota.py).
     """
     plan = make_plan(
         url, users=users, rate=rate, arrivals=arrivals, duration=duration, warmup=warmup, timeout=timeout, burst=burst,
@@ -77,11 +79,13 @@ def load_test(
         max_duration=max_duration, max_users=max_users, max_rate=max_rate,
     )  # fmt: skip
     probe(plan)
-    launch = read_launch(plan)
-    with tempfile.TemporaryDirectory(prefix="lab-load-") as folder, watching(plan, progress, on_progress) as watch:
-        job = Job(plan, Path(folder) / "records", launch.id if launch else None, _server_pids(plan, launch))
-        report = run_engine(job, watch, cancel or threading.Event())
-        result = _result(report, job, launch)
+    cancel = cancel or threading.Event()
+    with turn(cancel, waiting(on_progress)):
+        launch = read_launch(plan)
+        with tempfile.TemporaryDirectory(prefix="lab-load-") as folder, watching(plan, progress, on_progress) as watch:
+            job = Job(plan, Path(folder) / "records", launch.id if launch else None, _server_pids(plan, launch))
+            report = run_engine(job, watch, cancel)
+            result = _result(report, job, launch)
     if report.failure:
         raise EngineStopped(report.failure, report.hint, result)
     assert result is not None

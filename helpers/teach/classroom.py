@@ -11,7 +11,6 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from helpers import store
 from helpers.errors import InputError
 from helpers.experiment import SweepResult
 from helpers.machine import ProcessScaling
+from helpers.teach.handed_in import Problem, RejectedError, listed, parsed, whole_files
 
 if TYPE_CHECKING:
     from helpers.plots.picture import Picture
@@ -26,19 +26,10 @@ if TYPE_CHECKING:
 SCHEMA = 1
 KIND = "classroom"
 NAME_MOST = 30  # characters
-FILE_MOST_BYTES = 100_000
 CORES_MOST, WORKERS_MOST = 4096, 1024
 PER_S_MOST = 1_000_000.0  # answers per second that one machine's Python can give, and far more
 RATIO_MOST_PER_CORE = 4.0  # a ratio above 4 x cores is a mistake in the file, not a fast machine
 _ID = re.compile(r"[0-9a-f]{12}")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A file that is left out, and why."""
-
-    file: str
-    why: str
 
 
 @dataclass(frozen=True)
@@ -50,14 +41,12 @@ class Classroom:
 
     def __str__(self) -> str:
         lines = [f"{len(self.people)} of {len(self.people) + len(self.problems)} files can be used"]
-        return "\n".join(lines + [f"  {problem.file}: {problem.why}" for problem in self.problems])
+        return "\n".join(lines + [f"  {problem}" for problem in self.problems])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        first, *rest = str(self).splitlines()
-        items = "".join(f"<li>{escape(line.strip())}</li>" for line in rest)
-        return f"<p>{first}</p>" + (f"<ul>{items}</ul>" if items else "")
+        return f"<p>{str(self).splitlines()[0]}</p>{listed(map(str, self.problems))}"
 
 
 @dataclass(frozen=True)
@@ -110,14 +99,14 @@ def read_class(folder: Path | str | None = None) -> Classroom:
     Whatever a file holds, it is rejected with a reason or taken: it never ends the reading.
     """
     target = store.RESULTS / "class" if folder is None else Path(folder)
-    files = sorted(path for path in target.glob("*.json") if not path.name.startswith(".")) if target.is_dir() else []
+    files = whole_files(target)
     if not files:
         raise InputError(f"there is no file of a class in {store.shown(target)}", "export a result into it first")
     people: dict[str, Mapping[str, Any]] = {}
     problems = []
     for path in files:
         try:
-            person = _person(_parsed(path))
+            person = _person(parsed(path))
             if person["id"] in people:
                 raise RejectedError(f"a copy: the file of {people[person['id']]['label']} has the same id")
             people[person["id"]] = person
@@ -134,10 +123,6 @@ def class_plot(folder: Path | str | None = None) -> "Picture":
     if not found.people:
         raise InputError(f"no file can be used: {found.problems[0].why}", "read_class(folder) lists every reason")
     return draw(found.people)
-
-
-class RejectedError(Exception):
-    """A file cannot be used; `str(error)` says why."""
 
 
 # --------------------------------------------------------------------------------------------------------- writing
@@ -172,19 +157,6 @@ def _ratio_of(sweep: SweepResult, entry: Mapping[str, Any]) -> dict[str, Any]:
 # --------------------------------------------------------------------------------------------------------- reading
 
 
-def _parsed(path: Path) -> Any:
-    try:
-        if not path.is_file():
-            raise RejectedError("not a file")
-        if path.stat().st_size > FILE_MOST_BYTES:
-            raise RejectedError(f"{path.stat().st_size:,} bytes; a file of a class has a few hundred")
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise RejectedError(f"it cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise RejectedError("it is not JSON") from error
-
-
 def _person(data: Any) -> dict[str, Any]:
     if not isinstance(data, dict) or data.get("kind") != KIND:
         raise RejectedError("it is JSON, but not a file of a class")
@@ -210,6 +182,7 @@ def _person(data: Any) -> dict[str, Any]:
         "cores": cores,
         "virtual": virtual if isinstance(virtual, bool) else None,
         "cpu_model": model[:80] if isinstance(model, str) else None,
+        "first_look": data.get("first_look") is True,
         "ceiling": None if ceiling is None else _ratio(ceiling, cores, "the machine's own ceiling"),
         "ratios": [_checked_ratio(entry, cores) for entry in ratios],
     }

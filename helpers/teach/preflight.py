@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from helpers.doctor import Report, report
+from helpers.doctor import report
+from helpers.doctor_report import Report
 from helpers.server import registry
 from helpers.teach.widgets import WITHOUT, library, show
 

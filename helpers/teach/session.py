@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 
+from helpers import rota
 from helpers.experiment import PINNING, Pace, pace
 from helpers.machine import usable_cpus
 from helpers.server import registry
@@ -31,7 +32,10 @@ class Session:
 
 
 def begin() -> Session:
-    """Call it in the first cell. Prints one line; set LAB_PACE=quick before starting JupyterLab for shorter runs."""
+    """Call it in the first cell. Prints one line; set LAB_PACE=quick before starting JupyterLab for shorter runs.
+
+    Raises InputError for a setting of no use.
+    """
     at = pace()
     cpus = usable_cpus()
     session = Session(at, cpus.usable, PINNING)
@@ -42,6 +46,9 @@ def begin() -> Session:
         parts.append("with one core the difference between cores cannot be seen, and fast endpoints may come out void")
     elif not PINNING:
         parts.append("this system cannot bind a server to one core: that column stays empty")
+    if rota.ROTA in os.environ:
+        rota.check()
+        parts.append("people take <b>turns</b> to measure here: a measurement may wait, and says so")
     explain_missing_names()
     show(html(" &nbsp;·&nbsp; ".join(parts)))
     return session

@@ -73,7 +73,8 @@ def state_line(model: PanelModel) -> str:
     if state == "launching":
         parts.append(escape(str(model.wanted)))
     if state == "loading" and (seen := model.progress) is not None:
-        parts.append(f"{seen.phase} {min(seen.elapsed_s, seen.total_s):.1f} of {seen.total_s:.1f} s")
+        of_all = f" {min(seen.elapsed_s, seen.total_s):.1f} of {seen.total_s:.1f} s" if seen.total_s else ""
+        parts.append(seen.phase + of_all)
         parts.append(f"{seen.requests:,} requests" + (f", {seen.failed:,} failed" if seen.failed else ""))
     return f'<div role="status">{" &nbsp;·&nbsp; ".join(parts)}</div>'
 

@@ -1,0 +1,128 @@
+"""Many people on one machine: a kernel each, a server and a port each, and nobody measures anybody else's."""
+
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager
+
+from helpers.notebooks import FOLDER
+from helpers.rota import ROTA
+from helpers.server import registry
+from tests.waiting import await_true
+
+PEOPLE = 20
+LONG_S = 120.0
+GUIDE = FOLDER / "INSTRUCTOR.md"
+
+MEASURE = """
+import json
+from helpers.teach.session import begin, finish
+begin()
+from helpers.load.run import load_test
+from helpers.server.server import Server
+server = Server().start()
+result = load_test(server.url + "/cpu?units=1", users=2, duration=0.5, progress=False)
+[launch] = [check.verdict for check in result.checks if check.name == "launch"]
+own = result.launch_before.id == server._running.id
+print("TOLD", json.dumps({"port": server.launch.port, "own": own, "launch": launch, "ok": result.ok,
+                          "verdict": result.verdict, "window": [result.t0_ns, result.t1_ns]}))
+"""
+
+
+class Person:
+    """One kernel, as a hub starts it for one person."""
+
+    def __init__(self, manager: KernelManager) -> None:
+        self.manager = manager
+        self.client: BlockingKernelClient = manager.client()
+        self.client.start_channels()
+
+    def asks(self, source: str) -> str:
+        return str(self.client.execute(source))
+
+    def hears(self, message: str) -> str:
+        """What the cell printed, until it was over."""
+        said = ""
+        while True:
+            found = self.client.get_iopub_msg(timeout=LONG_S)
+            if found["parent_header"].get("msg_id") != message:
+                continue
+            content = found["content"]
+            if found["msg_type"] == "status" and content["execution_state"] == "idle":
+                return said
+            said += content.get("text", "") + "\n".join(content.get("traceback", []))
+
+
+@contextmanager
+def person(**env: str) -> Iterator[Person]:
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(cwd=str(FOLDER), env={**os.environ, "LAB_PACE": "quick", **env})
+    one = Person(manager)
+    try:
+        yield one
+    finally:
+        one.client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("turns", [False, True], ids=["all at once", "by turns"])
+def test_twenty_people_at_once_measure_their_own_servers_and_leave_nothing(turns: bool, tmp_path: Path) -> None:
+    env = {ROTA: str(tmp_path / "rota")} if turns else {}
+    with ExitStack() as stack:
+        people = [stack.enter_context(person(**env)) for _ in range(PEOPLE)]
+        for one in people:
+            one.client.wait_for_ready(timeout=LONG_S)
+        messages = [one.asks(MEASURE) for one in people]
+        said = [one.hears(message) for one, message in zip(people, messages, strict=True)]
+        told = [json.loads(each.partition("TOLD ")[2] or pytest.fail(each)) for each in said]
+        assert len({each["port"] for each in told}) == PEOPLE
+        assert all(each["own"] and each["launch"] == "pass" and each["ok"] > 0 for each in told), told
+        pids = {one.manager.provisioner.pid for one in people}  # type: ignore[union-attr]
+        assert pids <= {entry.owner_pid for entry in registry.servers()}
+        windows = sorted(each["window"] for each in told)
+        apart = all(end <= begin for (_, end), (begin, _) in pairwise(windows))
+        assert apart or not turns
+        assert any("before you" in each for each in said) == turns
+        print(f"{sum(each['verdict'] == 'void' for each in told)} of {PEOPLE} were void")
+        # one person stops, and nobody else is stopped with them
+        assert "stopped: http://127.0.0.1" in people[0].hears(people[0].asks("finish()"))
+        assert len([entry for entry in registry.servers() if entry.owner_pid in pids]) == PEOPLE - 1
+        for one in people[1 : PEOPLE // 2]:
+            assert "stopped: " in one.hears(one.asks("finish()"))
+    # the others' kernels were ended in the middle of everything
+    await_true(lambda: not [entry for entry in registry.servers() if entry.owner_pid in pids], 10, "a server is left")
+
+
+def test_a_hubs_kernel_runs_in_the_shared_environment_with_everybodys_own_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel.json of the instructor's guide, word for word but for the place of the environment."""
+    spec = re.search(r"```json\n(\{.*?ipykernel_launcher.*?\})\n```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    assert spec
+    argv = json.loads(spec[1])["argv"]
+    assert argv[0] == "/srv/lab/.venv/bin/python"
+    kernel = tmp_path / "hub" / "kernels" / "python3" / "kernel.json"
+    kernel.parent.mkdir(parents=True)
+    kernel.write_text(spec[1].replace(argv[0], sys.executable))
+    own = Path(shutil.copytree(FOLDER.parent / "helpers", tmp_path / "home" / "lab" / "helpers")).parent
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "hub"))
+    monkeypatch.setenv("HOME", str(own.parent))
+    with person() as one:
+        one.client.wait_for_ready(timeout=LONG_S)
+        said = one.hears(one.asks("import sys\nfrom helpers import store\nprint(sys.executable, store.RESULTS)"))
+        assert said.split() == [sys.executable, str(own / "results")]
+        assert "usable cores" in one.hears(one.asks(BEGIN))
+
+
+BEGIN = "from helpers.teach.session import begin\nprint(begin().cores, 'usable cores')"
