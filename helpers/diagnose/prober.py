@@ -5,6 +5,7 @@ a server that runs already is only asked.
 """
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -27,7 +28,8 @@ from helpers.machine import usable_cpus
 DEFAULT_THREADS = 40  # of anyio's pool, for `def` endpoints and dependencies
 AGE_REQUESTS = 5
 ENOUGH_AGES = 3  # to tell what grows with every request from what grows at the first load
-COMPARED_EACH, COMPARED_MOST = 2, 16  # answers of each of two workers, and requests for them
+COMPARED_EACH = 2  # answers of each of two workers
+COMPARED_MOST, COMPARED_S = 48, 4.0  # requests for them, one after the other: most may go to one and the same worker
 PATIENCE_S = 10.0  # a request that takes longer cannot be loaded within a minute
 ROUNDS = 3  # a load lasts at least as long as so many requests one after the other
 TURNS = 4  # and a load whose answers are to be compared, so many turns of each user
@@ -241,7 +243,10 @@ class Prober:
     def _by_worker(self) -> Iterator[tuple[str, bytes]]:
         """Answers one after the other, with the pid of the worker that gave each: until each gave some."""
         met: Counter[str] = Counter()
+        deadline = time.monotonic() + COMPARED_S
         for _ in range(COMPARED_MOST):
+            if time.monotonic() > deadline:
+                return
             answer = self.ask()
             if (pid := answer.header("x-worker-pid")) is None:
                 return

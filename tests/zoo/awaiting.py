@@ -40,7 +40,7 @@ client = FastAPI(title="An async HTTP client", lifespan=with_client)
 @client.get("/")
 async def query() -> dict[str, int]:
     """Limited by nothing but the answer's time: the service behind serves hundreds at once."""
-    answer = await client.state.client.get("/query", params={"ms": 300})
+    answer = await client.state.client.get("/query", params={"ms": 500})
     return {"status": answer.status_code}
 
 
