@@ -110,10 +110,11 @@ class Diagnosis:
             f"<tr>{''.join(cell.format(_rich(text)) for text in (each.probe, each.observed, each.means))}</tr>"
             for each in self.evidence
         )
+        head = "".join(f'<th style="text-align:left">{name}</th>' for name in ("probe", "observed", "means"))
         parts = [
             f"<p><b style='font-size:1.3em'>{self.verdict}</b> &nbsp; confidence: {self.confidence}</p>",
             f"<p>{_rich(self.summary_text)}</p>",
-            f"<table><thead><tr><th>probe</th><th>observed</th><th>means</th></tr></thead><tbody>{rows}</tbody></table>",
+            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>",
             f"<p><b>Fix.</b> {_rich(self.fix.what)}</p>{_pre(self.fix.code)}",
             _listed("Also", [f"{finding.seen} {finding.advice}" for finding in self.findings]),
             _listed("What the measurement lacked", list(dict.fromkeys(self.walk.doubts))),

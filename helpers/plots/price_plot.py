@@ -12,6 +12,7 @@ from helpers.plots.picture import CURE, LINE, SOFT_INK, STRONG, Picture, drawn, 
 
 WIDTH, RIGHT, HEAD, FOOT = 8.0, 1.9, 1.12, 0.65  # inches
 BAR_IN, STEP_IN = 0.42, 0.7
+SEEN_FROM = 0.05  # of what the answer takes alone: less is within the noise of a run of seconds
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class Price:
         if self.alone_ms is None or self.with_ms is None:
             return None
         return max(0.0, self.with_ms - self.alone_ms)
+
+    @property
+    def seen(self) -> bool:
+        """Whether what is added stands out from the noise."""
+        return self.added_ms is not None and self.added_ms >= SEEN_FROM * (self.alone_ms or 0.0)
 
 
 @drawn
@@ -63,7 +69,8 @@ def _draw(axes: Axes, each: Price, y: float, longest: float) -> None:
         return
     axes.barh(y, each.alone_ms, BAR_IN, color=STRONG, zorder=2)
     axes.barh(y, each.added_ms, BAR_IN, left=each.alone_ms, color=CURE, hatch="///", edgecolor="white", zorder=2)
-    words = f"{duration(each.with_ms)}, × {short(each.with_ms / each.alone_ms)}"
+    times = f"× {short(each.with_ms / each.alone_ms)}" if each.seen else "in the noise"
+    words = f"{duration(each.with_ms)}, {times}"
     axes.text(1.02, y, words, ha="left", size=11.5, weight="bold", **side)
 
 

@@ -19,6 +19,7 @@ from helpers.incident.result import Course, Event
 from helpers.incident.run import incident
 from helpers.load.run import Cancelled
 from helpers.plots.incident_plot import incident_plot
+from helpers.plots.picture import count
 from helpers.server.server import Server
 from helpers.server.settings import checked_workers
 from helpers.teach.cells import belongs_to_cell
@@ -28,8 +29,6 @@ from helpers.teach.widgets import WITHOUT, html, library, rendered, show
 MOST = 6  # workers on the slider
 LENGTH_S = 40.0
 GRACE_S = 0.4  # a click on Stop is answered within a second
-BY_CODE = "desk.start(), desk.scale(3), desk.stop()"
-TITLE = "Your load, and your workers"
 
 
 class Desk:
@@ -106,7 +105,9 @@ class Desk:
         deadline = time.monotonic() + within_s
         while self.running and not self.settled and self.problem is None:
             if time.monotonic() > deadline:
-                raise StateError(f"{self.serving} workers serve after {within_s:g} s", "its server's log says why")
+                raise StateError(
+                    f"{count(self.serving, self.crew[:-1])} serve after {within_s:g} s", "its server's log says why"
+                )
             time.sleep(0.01)
         if self.problem is not None:
             raise self.problem
@@ -118,6 +119,16 @@ class Desk:
         self._join()
 
     # ------------------------------------------------------------------------------------------------- what it is
+
+    @property
+    def crew(self) -> str:
+        """What those are called who serve."""
+        return "workers" if isinstance(self.server, Server) else "replicas"
+
+    @property
+    def by_code(self) -> str:
+        """The same as its buttons and its slider."""
+        return f"desk.start(), desk.scale({min(3, self.most)}), desk.stop()"
 
     @property
     def serving(self) -> int:
@@ -139,7 +150,7 @@ class Desk:
             return "◐ the server starts"
         how = "one signal at a time" if isinstance(self.server, Server) else "Ray starts or ends them"
         pending = f" · {self.wanted} are wanted: {how}" if self.serving != self.wanted else ""
-        return f"● {self.serving} worker{'' if self.serving == 1 else 's'} serve{pending}"
+        return f"● {count(self.serving, self.crew[:-1])} serve{pending}"
 
     def __repr__(self) -> str:
         return f"<Desk: {self.words()}>"
@@ -148,7 +159,7 @@ class Desk:
         widgets = library()
         if widgets is None:
             show(html(f"<p>{escape(self.words())}</p>"))
-            print(f"by code: {BY_CODE}\n{WITHOUT}")
+            print(f"by code: {self.by_code}\n{WITHOUT}")
             return
         if self._view is None:
             self._view = _View(widgets, self)
@@ -227,10 +238,10 @@ class _View:
         self._start = widgets.Button(description="Start the load", button_style="primary")
         self._stop = widgets.Button(description="Stop")
         self._workers = widgets.IntSlider(
-            desk.wanted, min=1, max=desk.most, description="workers", continuous_update=False, disabled=True
+            desk.wanted, min=1, max=desk.most, description=desk.crew, continuous_update=False, disabled=True
         )
         self._state, self._picture = widgets.HTML(), widgets.HTML()
-        code = widgets.HTML(f"<small>by code: <code>{escape(BY_CODE)}</code></small>")
+        code = widgets.HTML(f"<small>by code: <code>{escape(desk.by_code)}</code></small>")
         self._start.on_click(lambda _: self._do(desk.start))
         self._stop.on_click(lambda _: self._do(desk.stop))
         self._workers.observe(lambda change: self._moved(change["new"]), names="value")
@@ -249,7 +260,7 @@ class _View:
             self._workers.value = desk.wanted
             if course is not None and (course.over or time.monotonic() >= self._next_s):
                 self._next_s = time.monotonic() + DRAW_EVERY_S
-                self._picture.value = rendered(incident_plot(course, TITLE))
+                self._picture.value = rendered(incident_plot(course, f"Your load, and your {desk.crew}"))
 
     def _moved(self, workers: int) -> None:
         if workers != self._desk.wanted:

@@ -24,7 +24,7 @@ FIELDS = (
     Field("cpu_ms", "CPU work per request, ms", "BoundedFloatText", 0.01, 60_000, 1),
     Field("cores", "cores of a machine", "IntSlider", 1, 64),
     Field("busy_most", "busy at most (share)", "FloatSlider", 0.1, 1, 0.05),
-    Field("spare", "machines that may be missing", "IntSlider", 0, 5),
+    Field("spare", "machines to spare", "IntSlider", 0, 5),
 )
 
 

@@ -38,7 +38,7 @@ WITHOUT_NGINX = "nginx is not installed, so nothing was measured here"
 def cpu_ms_of(machine: LoadResult, cores: int) -> float:
     """CPU (ms) of one request on a machine whose cores were all at work; as 1 / rate of one core where it was void."""
     rate = per_s(machine) or machine.achieved_per_s or 1.0
-    return 1000 * cores / rate
+    return round(1000 * cores / rate, 2)
 
 
 def machines_right(plan: Machines) -> str:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 NODE_LOST = "a node is lost"
 ENDPOINTS = {"/whoami": "/whoami (next to no work)", "/cpu": "/cpu (works)"}
 ASSUMED_PRICE_MS = 3.0
-SEEN_FROM = 0.05  # of the work
 
 
 # --------------------------------------------------------------------------------------------------- is it here?
@@ -98,16 +97,9 @@ def _price_in_words(uvicorn: Mapping[str, LoadResult], ray: Mapping[str, LoadRes
     light, heavy = prices(uvicorn, ray)
     if light.added_ms is None or heavy.added_ms is None or not light.alone_ms or not heavy.alone_ms:
         return void_in_words(*uvicorn.values(), *ray.values())
-    times = " and ".join(
-        short(each.with_ms / each.alone_ms) for each in (light, heavy) if each.with_ms and each.alone_ms
-    )
-    if heavy.added_ms < SEEN_FROM * heavy.alone_ms:
-        times += " (the second is within the noise of this run)"
     told = (
-        f"Ray Serve adds {duration(light.added_ms)} to an answer that took {duration(light.alone_ms)}, and"
-        f" {duration(heavy.added_ms)} to one that took {duration(heavy.alone_ms)}: {times} times."
-        " A request goes to a proxy, which is a Python program itself, chooses a replica, and hands request and answer"
-        " over."
+        f"Ray Serve adds {_added(light)}, and {_added(heavy)}. A request goes to a proxy, which is a Python program"
+        " itself, chooses a replica, and hands request and answer over."
     )
     cpu = ray["/whoami"].cpu
     if cpu is not None:
@@ -116,6 +108,15 @@ def _price_in_words(uvicorn: Mapping[str, LoadResult], ray: Mapping[str, LoadRes
             f" {cpu.rest_of_server:.2f}."
         )
     return told + " It is a price per request: who computes for a second does not notice it, who answers “ok” does."
+
+
+def _added(price: "Price") -> str:
+    """What is added to one endpoint, in words."""
+    took = duration(price.alone_ms or 0.0)
+    if not price.seen:
+        return f"nothing that stands out from the noise of this run to one that took {took}"
+    times = short((price.with_ms or 0.0) / (price.alone_ms or 1.0))
+    return f"{duration(price.added_ms or 0.0)} to one that took {took} ({times} times)"
 
 
 def _ms(result: LoadResult | None) -> float | None:

@@ -74,9 +74,8 @@ def _of_the_price(uvicorn: Mapping[str, LoadResult], ray: Mapping[str, LoadResul
     light, heavy = prices(uvicorn, ray)
     if light.added_ms is None or heavy.added_ms is None:
         return f"The price of Ray Serve: {VOID if ray else NO_RAY}."
-    return (
-        f"Its price per answer: {duration(light.added_ms)} where there is no work, {duration(heavy.added_ms)} at /cpu."
-    )
+    at_work = duration(heavy.added_ms) if heavy.seen else "nothing that stands out"
+    return f"Its price per answer: {duration(light.added_ms)} where there is no work, {at_work} at /cpu."
 
 
 def _of_the_node(lost: Incident | None) -> str:
