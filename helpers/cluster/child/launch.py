@@ -9,11 +9,13 @@ import asyncio
 import json
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,12 @@ class Launcher:
         if self._driver is not None and self._driver.process.poll() is not None:
             return f"the process that talks to Ray ended (exit code {self._driver.process.returncode})"
         return ""
+
+    def end_nodes(self) -> None:
+        """The nodes with all that is in their process groups, also what one that ended by itself has left there."""
+        for node in self._nodes:
+            with suppress(ProcessLookupError):
+                os.killpg(node.process.pid, signal.SIGKILL)
 
     def _start(self) -> "dict[str, Any]":
         tell("stage", what="the head node starts")
@@ -167,6 +175,7 @@ async def _hold(launcher: Launcher, listening: socket.socket) -> None:
     await open_door(listening, (HOST, launcher.http_port))
     while not (why := launcher.over()):
         await asyncio.sleep(LOOK_EVERY_S)
+    launcher.end_nodes()
     tell("over", why=why)
 
 
