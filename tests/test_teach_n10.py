@@ -25,13 +25,13 @@ from helpers.teach.outcomes import VOID
 from helpers.teach.widgets import rendered
 from helpers.teach.words import n10, n10_ray
 from helpers.teach.words import n10_deeper as deeper
-from helpers.teach.words.n10 import IN_HAND, MANY, NONE, POWER_CUT, PUT_BACK, TAKEN_OUT
+from helpers.teach.words.n10 import IN_HAND, KILLED, MANY, NONE, PUT_BACK, TAKEN_OUT
 from helpers.teach.words.n10_recap import recap
 from helpers.theory.capacity import capacity, most_per_day
 from tests.pictures import label_faults
 from tests.test_teach_n09 import by_hand, happened  # noqa: F401
 
-ACTS = (Event(TAKEN_OUT, 1.0, 1.2), Event(PUT_BACK, 2.0, 2.6), Event(POWER_CUT, 4.0, 4.0))
+ACTS = (Event(TAKEN_OUT, 1.0, 1.2), Event(PUT_BACK, 2.0, 2.6), Event(KILLED, 4.0, 4.0))
 CREW = ((0.0, 2), (1.2, 1), (2.6, 2), (4.0, 1))
 MOVED = happened(*ACTS, crew=CREW, unfinished=4)
 NODE = (Event(n10_ray.NODE_LOST, 1.0, 1.0),)
@@ -127,7 +127,7 @@ def test_without_widgets_the_calculator_is_shown_as_text(
 ):
     monkeypatch.setattr(controls_module, "library", lambda: None)
     PLAN._ipython_display_()
-    assert "plan.set(per_day=20_000_000, peak=8)" in capsys.readouterr().out
+    assert "advisor.set(per_day=20_000_000, peak=8)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("per_day", "answer"), [(1e5, n10.ONE), (3e6, n10.FEW), (2e7, n10.DOZEN), (3e8, n10.HUNDRED)])
@@ -174,7 +174,7 @@ def test_a_void_round_takes_its_pair_along():
 
 
 def test_the_loss_of_a_host_bears_out_one_answer_or_none():
-    assert n10.lost_right(MOVED, POWER_CUT) == NONE
+    assert n10.lost_right(MOVED, KILLED) == NONE
     assert n10.lost_right(LOST, n10_ray.NODE_LOST) == IN_HAND
     many = happened(*NODE, crew=((0.0, 2), (1.0, 1)), lost=dict.fromkeys(range(20, 120, 2), HTTP_5XX))
     assert n10.lost_right(many, n10_ray.NODE_LOST) == MANY
@@ -223,7 +223,7 @@ def test_the_loss_of_a_node_is_told_for_every_outcome():
 
 def test_the_price_is_told_with_numbers_or_not_at_all():
     told = rendered(n10_ray.price_in_words(PLAIN, ON_RAY))
-    assert "adds 2.6 ms to one that took 2.6 ms (2.0 times), and" in told
+    assert "adds 2.6 ms at /whoami (uvicorn alone: one per 2.6 ms; 2.0 times), and" in told
     assert n10_ray.price_ms(PLAIN, ON_RAY) == pytest.approx(2.5, rel=0.05)
     assert n10_ray.price_ms(PLAIN, {}) is None
     assert rendered(n10_ray.price_in_words(PLAIN, {})) == ""
@@ -322,7 +322,7 @@ def test_no_label_leaves_its_picture_or_covers_another(monkeypatch: pytest.Monke
         "void": n10.growth({"host": void, "replica": REPLICAS}, bet=1.5),
         "price": n10_ray.price_picture(PLAIN, ON_RAY),
         "void price": n10_ray.price_picture(PLAIN, ON_RAY | {"/cpu": measured(30, void=True)}),
-        "moved": MOVED.picture("A host goes, comes back, and is cut off"),
+        "moved": MOVED.picture("A host goes, comes back, and is killed"),
         "lost": LOST.picture("A node is lost"),
     }
     assert label_faults(gallery, monkeypatch) == []

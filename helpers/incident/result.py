@@ -59,6 +59,7 @@ class Course:
     offered_per_s: float | None  # None: users who wait
     words: str
     void: str = ""
+    stages: Sequence[tuple[float, float]] = ()  # (per s, s), where the rate changes; `offered_per_s` is their mean
 
     @property
     def over(self) -> bool:
@@ -147,6 +148,7 @@ class Incident:
             offered_per_s=plan.rate_per_s,
             words=str(self),
             void=self.void,
+            stages=plan.stages,
         )
 
     def picture(self, title: str = "") -> "Picture":

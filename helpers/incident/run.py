@@ -63,9 +63,11 @@ def incident(
                 f"Give a time from 0 to less than {duration_s:g} s, or a longer duration.",
             )
     url, cancel = server.url + path, cancel or threading.Event()
-    length = {} if isinstance(load.get("rate"), list) else {"duration": duration_s}  # stages say it themselves
+    rate = load.get("rate")
+    staged = isinstance(rate, list)
+    length = {} if staged else {"duration": duration_s}  # stages say it themselves
     with Crew(server) as crew, _Hand(acts, cancel) as hand:
-        watch = _Watch(hand, crew, duration_s, load.get("rate"), on_look)
+        watch = _Watch(hand, crew, duration_s, None if staged else rate, on_look)
         try:
             result = load_test(url, on_progress=watch, cancel=cancel, **length, **load)
         except Cancelled:

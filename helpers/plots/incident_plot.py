@@ -1,6 +1,7 @@
 """Answers per second over the time of a load, a band where something was done to the server, and the workers below."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, Protocol
 
 import pandas as pd
@@ -61,6 +62,8 @@ class Course(Protocol):
     @property
     def offered_per_s(self) -> float | None: ...
     @property
+    def stages(self) -> Sequence[tuple[float, float]]: ...
+    @property
     def words(self) -> str: ...
     @property
     def void(self) -> str: ...
@@ -99,7 +102,7 @@ def _draw_answers(axes: Axes, course: Course) -> None:
     per_s = [number / course.slice_s for number in course.answered]
     lost_per_s = [number / course.slice_s for number in course.lost]
     both = [good + bad for good, bad in zip(per_s, lost_per_s, strict=True)]
-    axes.set_ylim(0, ROOM * max([*both, course.offered_per_s or 0.0, 1.0]))
+    axes.set_ylim(0, ROOM * max([*both, *(per_s for per_s, _length_s in _stages(course)), 1.0]))
     axes.set_ylabel("answers/s")
     axes.tick_params(labelbottom=False)
     plain_ticks(axes.yaxis)
@@ -111,14 +114,22 @@ def _draw_answers(axes: Axes, course: Course) -> None:
     places = [course.slice_s * (i + 0.5) for i in range(len(per_s))]
     axes.bar(places, per_s, 0.94 * course.slice_s, color=STRONG, zorder=3)
     axes.bar(places, lost_per_s, 0.94 * course.slice_s, bottom=per_s, color=FAILED, zorder=3)
-    if course.offered_per_s is not None:
-        axes.axhline(course.offered_per_s, color=INK, linewidth=1.3, linestyle=(0, (4, 3)), zorder=4)
+    if stages := _stages(course):
+        rates, begins = [rate for rate, _ in stages], [0.0, *accumulate(length_s for _, length_s in stages)]
+        axes.stairs(rates, begins, baseline=None, color=INK, linewidth=1.3, linestyle=(0, (4, 3)), zorder=4)
         beside: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "size": 10.5}
-        axes.text(1.015, course.offered_per_s, f"come: {short(course.offered_per_s)}/s", **beside)
+        axes.text(1.015, rates[-1], f"come: {short(rates[-1])}/s", **beside)
     for x, y, number in zip(places, both, course.lost, strict=True):
         if number:
             style: dict[str, Any] = {"ha": "center", "va": "bottom", "color": FAILED, "weight": "bold"}
             axes.text(x, y, f"{number}", path_effects=HALO, zorder=6, **style)
+
+
+def _stages(course: Course) -> Sequence[tuple[float, float]]:
+    """What comes per second, and for how long (s); nothing where users wait for their answers."""
+    if course.offered_per_s is None:
+        return ()
+    return course.stages or ((course.offered_per_s, course.duration_s),)
 
 
 def _bands(axes: Axes, course: Course) -> None:
@@ -175,8 +186,8 @@ def _draw_crew(axes: Axes, course: Course) -> None:
 
 
 def _phases(course: Course) -> list[tuple[str, float, float]]:
-    """The times before, during and after each event."""
-    marks = [("before", 0.0)]
+    """The times before, during and after each event; without one, those between two changes of the crew."""
+    marks = [("before", 0.0)] if course.events else [(count(many, "worker"), since_s) for since_s, many in course.crew]
     for event in course.events:
         marks += [(_name(event), event.from_s), (f"after {_name(event)}", event.to_s)]
     ends = [*(at_s for _, at_s in marks[1:]), course.duration_s]

@@ -68,9 +68,19 @@ def _draw(axes: Axes, each: Price, y: float, longest: float) -> None:
         axes.text(longest / 8, y, "void", ha="center", va="center", color=SOFT_INK, bbox=box, zorder=4)
         return
     axes.barh(y, each.alone_ms, BAR_IN, color=STRONG, zorder=2)
-    axes.barh(y, each.added_ms, BAR_IN, left=each.alone_ms, color=CURE, hatch="///", edgecolor="white", zorder=2)
-    times = f"× {short(each.with_ms / each.alone_ms)}" if each.seen else "in the noise"
-    words = f"{duration(each.with_ms)}, {times}"
+    axes.barh(
+        y,
+        each.added_ms if each.seen else 0.0,
+        BAR_IN,
+        left=each.alone_ms,
+        color=CURE,
+        hatch="///",
+        edgecolor="white",
+        zorder=2,
+    )
+    words = f"{duration(each.alone_ms)}, none seen"
+    if each.seen:
+        words = f"{duration(each.with_ms)}, × {short(each.with_ms / each.alone_ms)}"
     axes.text(1.02, y, words, ha="left", size=11.5, weight="bold", **side)
 
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
 
 from helpers.errors import InputError
 from helpers.plots.picture import CURE, HALO, INK, PLAIN, STRONG, Picture, drawn
 
 WIDTH, RIGHT, HEAD, FOOT = 8.0, 1.35, 0.98, 0.68  # inches
 BAR_IN, STEP_IN = 0.34, 0.5
+TWO_DECADES = 100
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,11 @@ def reach_plot(reaches: Sequence[Reach], *, wanted_per_day: float, below: str) -
     axes = picture.axes_at(left, FOOT, WIDTH - left - RIGHT, height_in)
     values = [wanted_per_day, *(each.per_day for each in reaches)]
     axes.set_xscale("log")
-    axes.set(xlim=(min(values) / 3, max(values) * 1.6), ylim=(height_in, 0), yticks=[])
-    axes.set_xlabel("requests per day (each grid line is ten times the one before)")
+    low, high = min(values) / 3, max(values) * 1.6
+    axes.set(xlim=(low, high), ylim=(height_in, 0), yticks=[])
+    subs = (1.0,) if high / low >= TWO_DECADES else (1.0, 2.0, 5.0)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
+    axes.set_xlabel("requests per day (logarithmic: each step is a factor)")
     axes.grid(visible=True, axis="x")
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)

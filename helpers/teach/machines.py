@@ -17,7 +17,7 @@ from helpers.theory.workers import BUSY_MOST
 if TYPE_CHECKING:
     from helpers.plots.picture import Picture
 
-BY_CODE = "plan.set(per_day=20_000_000, peak=8)"
+BY_CODE = "advisor.set(per_day=20_000_000, peak=8)"
 FIELDS = (
     Field("per_day", "requests per day", "BoundedFloatText", 1, 1e10, 1_000_000),
     Field("peak", "peak / average", "FloatSlider", 1, 20, 0.5),
@@ -31,7 +31,7 @@ FIELDS = (
 class Machines(Controls[Capacity]):
     """How many machines."""
 
-    fields, by_code, without = FIELDS, BY_CODE, f"plan = machines(cpu_ms=12, cores=2), then {BY_CODE}"
+    fields, by_code, without = FIELDS, BY_CODE, f"advisor = machines(cpu_ms=12, cores=2), then {BY_CODE}"
 
     def _work_out(self, values: dict[str, Any]) -> Capacity:
         return capacity(**values)
@@ -47,7 +47,7 @@ class Machines(Controls[Capacity]):
             ("at the peak", f"{short(found.peak_per_s)} requests/s", f"{values['peak']:g} times the average"),
             (
                 "cores",
-                short(found.cores),
+                f"{found.cores:,.1f}",
                 f"{short(values['cpu_ms'])} ms of CPU each, busy at most {percent(values['busy_most'])} of the time",
             ),
             ("machines", f"{found.machines:,}", f"of {values['cores']} core{'' if values['cores'] == 1 else 's'}"),

@@ -41,7 +41,7 @@ def busy_after_a_loss(answer: Any) -> tuple[bool, str]:
     if abs(given - right) <= 0.01:
         return (
             True,
-            "And at that share an answer takes about ten times the work (07). Two of three are not enough here.",
+            "And at that share a line forms in front of both (07). Two of three are not enough here.",
         )
     if abs(given - 100 * right) <= 1:
         return False, "Give it as a share of 1, not in per cent."

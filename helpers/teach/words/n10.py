@@ -27,7 +27,7 @@ NONE, IN_HAND, MANY = (
     "those that it had in hand",
     "every second one, until somebody takes it out",
 )
-TAKEN_OUT, PUT_BACK, POWER_CUT = "taken out", "put back", "power cut"
+TAKEN_OUT, PUT_BACK, KILLED = "taken out", "put back", "killed"
 MANY_FROM = 0.3  # of those that came until the end
 WITHOUT_NGINX = "nginx is not installed, so nothing was measured here"
 
@@ -115,8 +115,9 @@ def _hosts_in_words(rounds: Rounds) -> str:
     told = f"Two hosts gave {ratio_in_words(ratio)} the answers of one."
     if ratio.value >= GAIN_FROM:
         return (
-            f"{told} A host with one worker is to nginx what a worker is to the kernel: somebody to give a request to."
-            " But nginx looks who has the fewest in hand, and the kernel does not look at all (09)."
+            f"{told} A host with one worker is to nginx what a worker is to the kernel: somebody to give work to. But"
+            " nginx chooses for each request, and looks who has the fewest in hand; the kernel gives connections away,"
+            " and does not look at all (09)."
         )
     if ratio.value < NO_GAIN_BELOW:
         return f"{told} Did both have a core? On a machine with one, two hosts share it: look at the CPU (03)."
@@ -151,23 +152,23 @@ def incident_picture(incident: Incident | None, title: str, *, why_not: str = WI
 
 
 def hosts_lost_in_words(incident: Incident | None) -> str:
-    """A host taken out, put back, and cut off."""
+    """A host taken out, put back, and killed."""
     if incident is None:
         return f"{WITHOUT_NGINX}."
     if void := void_of(incident):
         return void
-    lost = {name: toll(incident, name).lost for name in (TAKEN_OUT, PUT_BACK, POWER_CUT)}
+    lost = {name: toll(incident, name).lost for name in (TAKEN_OUT, PUT_BACK, KILLED)}
     told = (
         f"Of {incident.sent:,} requests {incident.ok:,} were answered. Lost since it was taken out: {lost[TAKEN_OUT]};"
-        f" since it was put back: {lost[PUT_BACK]}; since the power cut: {lost[POWER_CUT]}."
+        f" since it was put back: {lost[PUT_BACK]}; since it was killed: {lost[KILLED]}."
     )
     order = " First out of nginx, then stopped: whoever was in its hands was served to the end."
-    if not lost[POWER_CUT]:
+    if not lost[KILLED]:
         again = (
-            f" When it was cut off, {incident.unfinished} requests were in its hands, by its own count. nginx had their"
+            f" When it was killed, {incident.unfinished} requests were in its hands, by its own count. nginx had their"
             " connections, saw them break, and sent each once more, to the other host."
             if incident.unfinished
-            else " When it was cut off, it had nothing in hand just then."
+            else " When it was killed, it had nothing in hand just then."
         )
         return f"{told}{order}{again} It does so for a GET, which may be repeated; a POST it would answer with 502."
-    return f"{told}{order} The power cut was not made good: {escape(str(incident))}."
+    return f"{told}{order} That was not made good: {escape(str(incident))}."

@@ -67,14 +67,22 @@ LINES = (
     ("memory:", "more than that, and it is killed", "workers in 1 GiB (06)"),
     ("readinessProbe:", "no requests before it answers", "the banner proves nothing (01)"),
     ("preStop: sleep", "first out of the list, then stopped", "the order of <code>take_out</code> above"),
-    ("kind: Service", "one address for all of them", "nginx above; it chooses by chance, not by who has least in hand"),
+    ("kind: Service", "one address for all of them",
+     "the listening socket (03): it gives away connections and repeats nothing, unlike nginx above"),
 )  # fmt: skip
 
 
 def containers(plan: Machines) -> int:
     """One worker each: the cores of the plan, and those of its spare machines."""
-    spare = plan.advice.spare * int(plan.values["cores"])
-    return max(2, math.ceil(plan.advice.cores - 1e-9) + spare)
+    return max(2, _cores(plan) + _spare(plan))
+
+
+def _cores(plan: Machines) -> int:
+    return math.ceil(plan.advice.cores - 1e-9)
+
+
+def _spare(plan: Machines) -> int:
+    return plan.advice.spare * int(plan.values["cores"])
 
 
 def manifest_text(plan: Machines) -> str:
@@ -84,7 +92,7 @@ apiVersion: apps/v1
 kind: Deployment
 metadata: {{name: api}}
 spec:
-  replicas: {containers(plan)}
+  replicas: {containers(plan)}  # {_cores(plan)} cores at the peak, and {_spare(plan)} to spare
   selector: {{matchLabels: {{app: api}}}}
   strategy:
     rollingUpdate: {{maxSurge: 1, maxUnavailable: 0}}

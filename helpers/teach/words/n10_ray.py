@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 NODE_LOST = "a node is lost"
 ENDPOINTS = {"/whoami": "/whoami (next to no work)", "/cpu": "/cpu (works)"}
 ASSUMED_PRICE_MS = 3.0
+DEARER = 1.5  # times the price of next to no work: not the same for both any more
 
 
 # --------------------------------------------------------------------------------------------------- is it here?
@@ -98,9 +99,11 @@ def _price_in_words(uvicorn: Mapping[str, LoadResult], ray: Mapping[str, LoadRes
     if light.added_ms is None or heavy.added_ms is None or not light.alone_ms or not heavy.alone_ms:
         return void_in_words(*uvicorn.values(), *ray.values())
     told = (
-        f"Ray Serve adds {_added(light)}, and {_added(heavy)}. A request goes to a proxy, which is a Python program"
-        " itself, chooses a replica, and hands request and answer over."
+        f"To each answer of one busy process Ray Serve adds {_added(light)}, and {_added(heavy)}. A request goes to a"
+        " proxy, which is a Python program itself, chooses a replica, and hands request and answer over."
     )
+    if heavy.seen and heavy.added_ms > DEARER * light.added_ms:
+        told += " It is no fixed price here: proxy, replica and load share this machine's cores, and wait for them."
     cpu = ray["/whoami"].cpu
     if cpu is not None:
         told += (
@@ -112,11 +115,11 @@ def _price_in_words(uvicorn: Mapping[str, LoadResult], ray: Mapping[str, LoadRes
 
 def _added(price: "Price") -> str:
     """What is added to one endpoint, in words."""
-    took = duration(price.alone_ms or 0.0)
+    where, alone = price.name.split()[0], f"uvicorn alone: one per {duration(price.alone_ms or 0.0)}"
     if not price.seen:
-        return f"nothing that stands out from the noise of this run to one that took {took}"
+        return f"nothing that stands out from the noise at {where} ({alone})"
     times = short((price.with_ms or 0.0) / (price.alone_ms or 1.0))
-    return f"{duration(price.added_ms or 0.0)} to one that took {took} ({times} times)"
+    return f"{duration(price.added_ms or 0.0)} at {where} ({alone}; {times} times)"
 
 
 def _ms(result: LoadResult | None) -> float | None:
@@ -178,6 +181,6 @@ def node_lost_in_words(incident: Incident | None, again: Incident | None, replic
     else:
         told += "Nothing was lost: that node had nothing in hand just then. Run it again."
     if again is not None and not void_of(again):
-        told += f" With one more try by the client: {ledger('', again)}."
+        told += f" With clients that ask again: {ledger('', again)}."
     wanted = f" Ray goes on wanting two replicas. There is room for {replicas_after}, until another node joins."
     return told + wanted

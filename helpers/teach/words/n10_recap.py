@@ -12,7 +12,7 @@ from helpers.teach.machines import Machines
 from helpers.teach.outcomes import VOID, ratio_in_words
 from helpers.teach.widgets import html
 from helpers.teach.words.n09 import void_of
-from helpers.teach.words.n10 import POWER_CUT, TAKEN_OUT, WITHOUT_NGINX, Rounds, gain
+from helpers.teach.words.n10 import KILLED, TAKEN_OUT, WITHOUT_NGINX, Rounds, gain
 from helpers.teach.words.n10_ray import ledger, prices
 
 NO_RAY = "not measured here: there is no cluster"
@@ -56,9 +56,9 @@ def _of_hosts(hosts: Rounds) -> str:
 
 def _of_the_host(moved: Incident | None) -> str:
     if moved is None or void_of(moved):
-        return f"A host out, in, and cut off: {VOID}."
+        return f"A host out, in, and killed: {VOID}."
     return (
-        f"A host {TAKEN_OUT}, put back, {POWER_CUT}: {moved.lost} of {moved.sent:,} requests lost;"
+        f"A host {TAKEN_OUT}, put back, {KILLED}: {moved.lost} of {moved.sent:,} requests lost;"
         f" {moved.unfinished} were begun twice."
     )
 
