@@ -116,7 +116,8 @@ def _draw_answers(axes: Axes, course: Course) -> None:
     axes.bar(places, lost_per_s, 0.94 * course.slice_s, bottom=per_s, color=FAILED, zorder=3)
     if stages := _stages(course):
         rates, begins = [rate for rate, _ in stages], [0.0, *accumulate(length_s for _, length_s in stages)]
-        axes.stairs(rates, begins, baseline=None, color=INK, linewidth=1.3, linestyle=(0, (4, 3)), zorder=4)
+        dashes: dict[str, Any] = {"color": INK, "linewidth": 1.3, "linestyle": (0, (4, 3)), "path_effects": HALO}
+        axes.stairs(rates, begins, baseline=None, zorder=4, **dashes)
         beside: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "size": 10.5}
         axes.text(1.015, rates[-1], f"come: {short(rates[-1])}/s", **beside)
     for x, y, number in zip(places, both, course.lost, strict=True):

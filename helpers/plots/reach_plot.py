@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator
 from helpers.errors import InputError
 from helpers.plots.picture import CURE, HALO, INK, PLAIN, STRONG, Picture, drawn
 
-WIDTH, RIGHT, HEAD, FOOT = 8.0, 1.35, 0.98, 0.68  # inches
+WIDTH, RIGHT, HEAD, FOOT = 8.0, 1.5, 0.98, 0.68  # inches
 BAR_IN, STEP_IN = 0.34, 0.5
 TWO_DECADES = 100
 
