@@ -65,11 +65,11 @@ def incident(
     url, cancel = server.url + path, cancel or threading.Event()
     rate = load.get("rate")
     staged = isinstance(rate, list)
-    length = {} if staged else {"duration": duration_s}  # stages say it themselves
+    length = None if staged else duration_s  # stages say it themselves
     with Crew(server) as crew, _Hand(acts, cancel) as hand:
         watch = _Watch(hand, crew, duration_s, None if staged else rate, on_look)
         try:
-            result = load_test(url, on_progress=watch, cancel=cancel, **length, **load)
+            result = load_test(url, duration=length, on_progress=watch, cancel=cancel, **load)
         except Cancelled:
             hand.raise_error()
             raise
