@@ -63,7 +63,8 @@ def incident(
                 f"Give a time from 0 to less than {duration_s:g} s, or a longer duration.",
             )
     url, cancel = server.url + path, cancel or threading.Event()
-    length = {} if isinstance(load.get("rate"), list) else {"duration": duration_s}  # stages say it themselves
+    # stages say it themselves
+    length: dict[str, Any] = {} if isinstance(load.get("rate"), list) else {"duration": duration_s}
     with Crew(server) as crew, _Hand(acts, cancel) as hand:
         watch = _Watch(hand, crew, duration_s, load.get("rate"), on_look)
         try:
