@@ -14,8 +14,10 @@ from helpers.machine import fingerprint
 Status = Literal["ok", "warn", "fail"]
 SCHEMA = 1
 KIND = "doctor"
-MACHINE = ("os", "cpu_model", "architecture", "cpus_logical", "cpus_usable", "memory_gib", "memory_limit_gib")
-MACHINE += ("virtual_machine", "container", "python")  # not the kernel's name: people put their own into it
+MACHINE = (  # not the kernel's name: people put their own into it
+    "os", "cpu_model", "architecture", "cpus_logical", "cpus_usable", "memory_gib", "memory_limit_gib",
+    "virtual_machine", "container", "python",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page
 
 from helpers.notebooks import FOLDER, find
 from helpers.server import registry
+from tests.accessible import faults
 from tests.browsing import launches, looked_at, open_notebook, pages, prompts, run_all, to_the_top
 from tests.waiting import await_true
 
@@ -60,6 +61,7 @@ def test_the_first_notebook_runs_whole_and_a_prediction_made_by_click_is_drawn_i
     page.get_by_label("about twice as many").first.check()
     page.wait_for_selector("text=You predicted", timeout=10_000)
     looked_at(page, "00_with_a_prediction")
+    assert faults(page, ".jp-OutputArea-output") == []
     page.get_by_role("button", name="Do clicks work?").click()
     page.wait_for_selector("text=Clicks arrive", timeout=10_000)
     page.close()

@@ -6,6 +6,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.accessible import faults
 from tests.browsing import ROOT, looked_at, open_notebook
 
 SOURCE = (
@@ -28,6 +29,7 @@ def test_the_calculator_answers_a_moved_control_at_once(browser: Browser, lab: s
     answer = page.locator(".jp-OutputArea p", has_text="decided by").first
     expect(answer).to_have_text(re.compile("4 workers.*decided by: cores"), timeout=30_000)
     looked_at(page, "06_calculator")
+    assert faults(page, ".jp-OutputArea .widget-vbox") == []
     memory = page.get_by_label("memory, MiB")
     memory.fill("128")
     memory.press("Enter")

@@ -6,6 +6,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.accessible import faults
 from tests.browsing import ROOT, launches, looked_at, open_notebook
 from tests.waiting import await_true
 
@@ -33,6 +34,7 @@ def test_the_slider_of_the_desk_adds_workers_under_a_running_load(browser: Brows
     expect(said).to_contain_text("2 workers serve", timeout=LONG_MS)
     picture = desk.locator("img").first
     expect(picture).to_have_attribute("alt", re.compile("2 workers, 0 lost"), timeout=LONG_MS)
+    assert faults(page, ".lab-desk") == []
     page.wait_for_timeout(2_000)  # something to be seen before the step
     handle = desk.locator(".noUi-handle").first
     handle.focus()

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from helpers.errors import InputError, LabError
-from helpers.teach.widgets import WITHOUT, html, library, show
+from helpers.teach.widgets import SLIDERS_NAMED, WITHOUT, html, library, show
 
 Answer = TypeVar("Answer")
 
@@ -74,7 +74,7 @@ class Controls(ABC, Generic[Answer]):
             return
         if not self._controls:
             self._build(widgets)
-        code = widgets.HTML(f"<small>by code: <code>{escape(self.by_code)}</code></small>")
+        code = widgets.HTML(f"<small>by code: <code>{escape(self.by_code)}</code></small>{SLIDERS_NAMED}")
         show(widgets.VBox([*self._controls.values(), code, self._answer]))
 
     def _build(self, widgets: Any) -> None:

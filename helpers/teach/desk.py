@@ -24,7 +24,7 @@ from helpers.server.server import Server
 from helpers.server.settings import checked_workers
 from helpers.teach.cells import belongs_to_cell
 from helpers.teach.live_course import DRAW_EVERY_S
-from helpers.teach.widgets import WITHOUT, html, library, rendered, show
+from helpers.teach.widgets import SLIDERS_NAMED, WITHOUT, html, library, rendered, show
 
 MOST = 6  # workers on the slider
 LENGTH_S = 40.0
@@ -241,7 +241,7 @@ class _View:
             desk.wanted, min=1, max=desk.most, description=desk.crew, continuous_update=False, disabled=True
         )
         self._state, self._picture = widgets.HTML(), widgets.HTML()
-        code = widgets.HTML(f"<small>by code: <code>{escape(desk.by_code)}</code></small>")
+        code = widgets.HTML(f"<small>by code: <code>{escape(desk.by_code)}</code></small>{SLIDERS_NAMED}")
         self._start.on_click(lambda _: self._do(desk.start))
         self._stop.on_click(lambda _: self._do(desk.stop))
         self._workers.observe(lambda change: self._moved(change["new"]), names="value")

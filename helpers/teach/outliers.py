@@ -59,7 +59,8 @@ def _per_core(person: Person) -> float | None:
     best = _best(person)
     if best is None or person["cores"] < 2:
         return None
-    return float(best["ratio"]) / min(best["workers"], _cores(person, best))
+    used = min(int(best["workers"]), _cores(person, best))
+    return float(best["ratio"]) / used
 
 
 def _why(person: Person, best: Mapping[str, Any] | None, *, low: bool) -> str:

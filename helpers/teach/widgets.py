@@ -6,6 +6,18 @@ from typing import Any
 
 WITHOUT = "The widgets are not installed, so this control is shown as text; the line of code beside it does the same."
 
+# Put into an HTML widget beside sliders of ipywidgets: they do not tell a screen reader their names, so the handle of
+# each gets the words of its label, whenever it comes into view anew.
+SLIDERS_NAMED = (
+    '<style onload="'
+    "const page = this.closest('.jp-OutputArea') || document;"
+    " const name = () => page.querySelectorAll('.widget-slider').forEach(slider =>"
+    " slider.querySelector('[role=slider]')?.setAttribute("
+    "'aria-label', slider.querySelector('.widget-label')?.textContent || 'slider'));"
+    ' [0, 300, 1500].forEach(ms => setTimeout(name, ms))">'
+    ".lab-named {}</style>"
+)
+
 
 def library() -> Any | None:
     """ipywidgets, or None where it cannot be imported."""

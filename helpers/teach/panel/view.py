@@ -12,7 +12,7 @@ from helpers.server.sampler import Look, Sample, between
 from helpers.teach.panel import history, parts
 from helpers.teach.panel.model import PanelModel
 from helpers.teach.panel.settings import experiment, lines_of_code
-from helpers.teach.widgets import rendered, shell
+from helpers.teach.widgets import SLIDERS_NAMED, rendered, shell
 
 LOOK_EVERY_S = 0.5
 CELL_RUNS_AFTER_S = 0.4  # a cell that is over sooner is not worth a word
@@ -118,7 +118,7 @@ class PanelView:
         self.clear = widgets.Button(description="Clear", tooltip="forget all tests of this panel")
         names = ("style", "state", "message", "who", "results", "area", "said")
         self._texts = {name: widgets.HTML(layout=widgets.Layout(**wide)) for name in names}
-        self._texts["style"].value = parts.STYLE
+        self._texts["style"].value = parts.STYLE + SLIDERS_NAMED
         self._texts["style"].layout.display = "none"  # it applies all the same, and takes no room
         self._wire()
         self.box = self._layout()
