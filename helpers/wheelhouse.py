@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,8 @@ def gather(folder: Path, group: str = "lab") -> str:
     except OSError as error:
         hint = venv.MAKE_SPACE if error.errno == venv.NO_SPACE else "name a folder where you may write"
         raise SetupError(f"cannot gather packages in {folder}: {error.strerror or error}", hint) from error
-    return f"{len(files)} packages, {size_mb:.0f} MB, for {_words(here)}: python3 -m helpers lab --wheelhouse {folder}"
+    install = f"python3 -m helpers lab --wheelhouse {shlex.quote(str(folder))}"
+    return f"{len(files)} packages, {size_mb:.0f} MB, for {_words(here)}: {install}"
 
 
 def wanted(group: str) -> list[str]:

@@ -415,6 +415,7 @@ def tested(fresh: Project) -> Project:
     """A project whose `test` runs in this very interpreter."""
     (fresh.root / "requirements.txt").write_text(f"pytest=={pytest.__version__}\n")
     (fresh.root / "tests" / "requirements.txt").write_text("")
+    (fresh.root / "requirements-cluster.txt").write_text("")
     (fresh.root / "tests" / "test_own.py").write_text(OWN_TESTS)
     (fresh.root / "pyproject.toml").write_text('[tool.pytest.ini_options]\nmarkers = ["full: long"]\n')
     return fresh

@@ -80,7 +80,7 @@ def gathered(course: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     answer = gather(course, folder)
     assert answer.returncode == 0, answer.stderr
     assert "2 packages" in answer.stdout
-    assert f"lab --wheelhouse {folder}" in answer.stdout
+    assert f"lab --wheelhouse '{folder}'" in answer.stdout
     return folder
 
 
