@@ -48,6 +48,13 @@ def test_a_good_run_passes_every_check() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("disturbed", [{"run_delay_share": 0.06}, {"foreign_cores": 0.3}])
+def test_where_others_disturb_it_the_way_out_on_a_shared_machine_is_told_as_well(disturbed: dict[str, float]) -> None:
+    [check] = [each for each in check_all(replace(GOOD, **disturbed)) if each.verdict != "pass"]
+    assert "Close " in check.why
+    assert check.why.endswith("Where they are other people's, take turns (LAB_ROTA).")
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "verdict"),
     [
