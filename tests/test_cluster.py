@@ -73,6 +73,7 @@ LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "0000000000000000000
 # ------------------------------------------------------------------------------------------------------ as a server
 
 
+@pytest.mark.full
 def test_the_same_app_answers_as_on_uvicorn_and_a_load_test_knows_who_did(cluster: Cluster, undisturbed: None) -> None:  # noqa: F811
     assert get(cluster.url, "/cpu?units=3").json()["units"] == 3
     assert get(cluster.url, "/cpu?units=0").status == 422
@@ -87,6 +88,7 @@ def test_the_same_app_answers_as_on_uvicorn_and_a_load_test_knows_who_did(cluste
     assert [entry.url for entry in registry.servers() if entry.pid == cluster.pid] == [cluster.url]
 
 
+@pytest.mark.full
 def test_all_of_it_listens_on_loopback_in_a_network_of_its_own(cluster: Cluster) -> None:
     replica, here = cluster.worker_pids[0], os.readlink("/proc/self/ns/net")
     assert os.readlink(f"/proc/{replica}/ns/net") != here
@@ -287,6 +289,7 @@ def test_an_app_that_cannot_be_imported_is_named_and_nothing_is_left(ray: None, 
     assert set(SHORT.glob("lab-ray-*")) == before
 
 
+@pytest.mark.full
 def test_a_taken_port_is_named_before_anything_is_started(ray: None, state_folder: Path) -> None:
     with Server() as server, pytest.raises(PortError, match="cannot be used"):
         Cluster(port=int(server.url.rpartition(":")[2])).start()

@@ -20,8 +20,9 @@ def server() -> Iterator[Server]:
         yield running
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("undisturbed")
-@pytest.mark.parametrize("within", [1.0, pytest.param(0.1, marks=pytest.mark.full)])
+@pytest.mark.parametrize("within", [1.0, 0.1])
 def test_the_knee_of_a_busy_endpoint_lies_about_where_it_can_do_no_more(server: Server, within: float) -> None:
     url = server.url + "/cpu"
     most_per_s = load_test(url, users=4, duration="1.5s", progress=False).achieved_per_s

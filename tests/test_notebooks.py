@@ -192,6 +192,7 @@ def run_apart(path: Path, folder: Path, first: str) -> None:
     assert done.stdout.strip() == ""
 
 
+@pytest.mark.full
 def test_two_notebooks_at_once_have_a_server_each(tmp_path: Path) -> None:
     code = (
         "from helpers.teach.session import begin, finish\nbegin()\nfrom helpers.server.server import Server\n"

@@ -275,6 +275,7 @@ def test_two_panels_have_a_server_each(shown) -> None:
     assert other.model.state == "ready"
 
 
+@pytest.mark.full
 def test_looking_costs_less_than_a_twentieth_of_a_core(shown) -> None:
     panel = shown(workers=2)
     panel.relaunch().wait()
