@@ -180,6 +180,7 @@ def test_the_packages_of_the_tests_are_installed_when_the_tests_run_and_leave_th
     assert fresh.run("doctor").stderr == ""
 
 
+@pytest.mark.full
 def test_the_packages_of_the_cluster_are_installed_when_lab_is_asked_for_them_and_stay(fresh: Project):
     fresh.run("doctor")
     assert "Successfully installed tinyray-1.0" in fresh.run("lab", "--cluster").stderr

@@ -67,6 +67,7 @@ def test_the_first_notebook_runs_whole_and_a_prediction_made_by_click_is_drawn_i
     page.close()
 
 
+@pytest.mark.full
 def test_a_kernel_restarted_in_mid_test_leaves_no_process(browser: Browser, lab: str, tmp_path: Path) -> None:
     page = open_notebook(browser, lab, "00_start_here")
     page.get_by_role("menuitem", name="Run", exact=True).click()

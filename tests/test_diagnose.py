@@ -170,10 +170,8 @@ def misbehaving(kind: str, **arguments):
     return diagnose("misbehaving:app", app_dir=APPS, env=env, progress=False, **arguments)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["forks", *(pytest.param(kind, marks=pytest.mark.full) for kind in ("starts a process", "prints megabytes"))],
-)
+@pytest.mark.full
+@pytest.mark.parametrize("kind", ["forks", "starts a process", "prints megabytes"])
 def test_what_an_app_has_started_is_ended_with_it(kind, state_folder) -> None:  # noqa: F811
     found = misbehaving(kind)
     assert found.verdict == "scales_by_awaiting"
@@ -187,6 +185,7 @@ def test_an_app_that_ignores_sigterm_is_ended_all_the_same(state_folder) -> None
     assert processes_of(state_folder) == []
 
 
+@pytest.mark.full
 def test_an_app_that_can_be_started_once_only_keeps_its_verdict_and_is_told_why() -> None:
     found = misbehaving("binds a port")
     assert found.verdict == "scales_by_awaiting"

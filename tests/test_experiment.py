@@ -38,6 +38,7 @@ def test_one_pair_gives_a_ratio_without_an_interval_and_none_gives_nothing() -> 
         paired_ratio([1, 2], [1])
 
 
+@pytest.mark.full
 def test_a_sweep_measures_every_cell_on_fresh_launches_in_turning_order() -> None:
     seen = []
     result = sweep(

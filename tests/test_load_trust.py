@@ -25,7 +25,8 @@ def wrk(url: str, duration_s: int) -> float:
     return float(rate[1])
 
 
-@pytest.mark.parametrize(("workers", "rounds"), [(1, 5), pytest.param(2, 5, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize(("workers", "rounds"), [(1, 5), (2, 5)])
 def test_wrk_finds_the_same_throughput_on_the_same_server(workers: int, rounds: int) -> None:
     """Bracketed rounds, always so many: stopping when they agree would favour agreement.
 
@@ -92,6 +93,7 @@ def test_a_skewed_measurement_never_passes() -> None:
             assert next(check for check in result.checks if check.name == "worker share").verdict == "pass"
 
 
+@pytest.mark.full
 def test_connections_opened_apart_reach_both_workers() -> None:
     with Server(workers=2) as server:
         runs = [load_test(server.url + "/cpu", users=16, duration=1, progress=False) for _ in range(3)]

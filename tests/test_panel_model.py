@@ -310,6 +310,7 @@ def test_waiting_too_long_is_an_error_and_not_for_ever(made) -> None:
         model.wait(0.05)
 
 
+@pytest.mark.full
 def test_thirty_random_requests_never_leave_it_stuck(made) -> None:
     model, _ = made()
     chance = random.Random(7)

@@ -726,6 +726,7 @@ def test_a_picture_of_memory_wants_a_reading():
 # -------------------------------------------------------------------------------------------------- on real servers
 
 
+@pytest.mark.full
 @linux_only
 def test_every_worker_loads_a_model_of_its_own_unless_it_is_mapped(tmp_path: Path, state_folder: Path):  # noqa: F811
     file = tmp_path / "model.npy"

@@ -43,7 +43,7 @@ ANIMALS: tuple[Animal, ...] = (
     Animal("blocking: subprocess.run in async def", "blocking:subprocess_run", BLOCKED),
     Animal("blocking: one request in five", "blocking:one_in_five", BLOCKED, quick=True),
     Animal("blocking: pure ASGI middleware", "blocking:middleware", BLOCKED),
-    Animal("blocking: BaseHTTPMiddleware around def", "blocking:dispatch", BLOCKED, quick=True),
+    Animal("blocking: BaseHTTPMiddleware around def", "blocking:dispatch", BLOCKED),
     Animal("blocking: async dependency", "blocking:dependency", BLOCKED),
     Animal("blocking: Starlette endpoint", "blocking:starlette", BLOCKED),
     Animal("blocking: Starlette, a retry loop", "blocking:retries", BLOCKED, path="/retry"),
@@ -65,7 +65,7 @@ ANIMALS: tuple[Animal, ...] = (
     Animal("shared: service of two, Starlette", "shared:starlette", OUTSIDE, downstream_admits=2),
     Animal("locks: asyncio.Lock", "locks:async_lock", LOCK, quick=True),
     Animal("locks: asyncio.Semaphore(3)", "locks:semaphore", LOCK),
-    Animal("locks: threading.Lock in def", "locks:thread_lock", LOCK, quick=True),
+    Animal("locks: threading.Lock in def", "locks:thread_lock", LOCK),
     Animal("locks: httpx with two connections", "locks:connections", LOCK, downstream_admits=500),
     Animal("locks: executor of two threads", "locks:executor", LOCK),
     Animal("locks: queue with one consumer", "locks:queue", LOCK),
@@ -94,12 +94,12 @@ ANIMALS: tuple[Animal, ...] = (
     Animal("failing: KeyError", "failing:key_error", FAILING, quick=True),
     Animal("failing: argument missing", "failing:missing_argument", FAILING, "/predict", quick=True),
     Animal("awaiting: argument given", "failing:missing_argument", AWAITS, "/predict?n=3"),
-    Animal("failing: header missing", "failing:guarded", FAILING, "/private"),
+    Animal("failing: header missing", "failing:guarded", FAILING, "/private", quick=True),
     Animal(
         "awaiting: header given", "failing:guarded", AWAITS, "/private", headers=(("Authorization", "Bearer letmein"),)
     ),
     Animal("failing: 503 above six", "failing:crowded", FAILING),
-    Animal("failing: no database", "failing:no_database", FAILING),
+    Animal("failing: no database", "failing:no_database", FAILING, quick=True),
     Animal("failing: environment variable missing", "failing:needs_variable", FAILING),
     Animal("awaiting: environment variable given", "failing:needs_variable", AWAITS, env=(("SHOP_CURRENCY", "EUR"),)),
     Animal(
