@@ -201,14 +201,14 @@ def test_a_killed_replica_is_replaced_and_others_answer_meanwhile(two: Cluster) 
 @pytest.mark.full
 @pytest.mark.timeout(120)
 def test_a_lost_head_ends_the_cluster_and_says_so(two: Cluster) -> None:
-    family = members(two)
+    family, url = members(two), two.url
     head = next(pid for pid in family if "--head" in proc.describe(pid, limit=4000) and "guard" in proc.describe(pid))
     os.kill(head, signal.SIGKILL)
     assert registry.await_gone(family, 10)
     await_true(lambda: two.state == "died", 3)
     with pytest.raises(StateError, match="its head node ended"):
         two.scale(1)
-    assert not serves(f"http://127.0.0.1:{two._wanted.port or 5012}")
+    assert not serves(url)
 
 
 @pytest.mark.full
