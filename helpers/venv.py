@@ -286,6 +286,8 @@ def run_pip(python: str, arguments: list[str], lock: IO[bytes], settings: dict[s
     if pip.wait() == 0:
         return []
     told = [line for line in lines if line.startswith("ERROR: ") and "ResolutionImpossible" not in line]
+    if told[-1:] == ["ERROR: Exception:"]:  # pip itself broke off: the last line of its traceback tells
+        told = lines[-1:]
     return [line.removeprefix("ERROR: ") for line in told] or lines[-1:] or [f"exit code {pip.returncode}"]
 
 
