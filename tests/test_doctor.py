@@ -20,6 +20,7 @@ from helpers.doctor_report import DoctorCheck, Report, open_check
 from helpers.errors import InputError
 from helpers.machine import UsableCpus
 from helpers.server import registry
+from tests.tools import small_disk
 
 FINE = DoctorCheck("Python", "ok", "3.12.1")
 LOOK = DoctorCheck("ps", "warn", "not <here>", "install it & go on")
@@ -412,11 +413,5 @@ def test_a_results_folder_that_is_a_file_fails(tmp_path):
 
 
 def test_a_nearly_full_disk_warns(tmp_path):
-    mounted = os.name == "posix" and os.geteuid() == 0
-    mounted = mounted and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path]).returncode == 0
-    if not mounted:
-        pytest.skip("a small file system can only be mounted by root on Linux")
-    try:
+    with small_disk(tmp_path, "1m"):
         needs_attention(doctor.check_results(tmp_path / "results"), "warn", "only 1 MiB are free")
-    finally:
-        subprocess.run(["umount", tmp_path], check=True)

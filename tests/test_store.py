@@ -13,6 +13,7 @@ import pytest
 
 from helpers import store
 from helpers.errors import InputError, StoreError
+from tests.tools import small_disk
 
 
 def put(folder, name, text):
@@ -116,11 +117,7 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path):
 def test_a_full_disk_is_said_and_no_half_file_stays(tmp_path):
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = os.name == "posix" and os.geteuid() == 0
-    mounted = mounted and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]).returncode == 0
-    if not mounted:
-        pytest.skip("a small file system can only be mounted by root on Linux")
-    try:
+    with small_disk(folder, "64k"):
         store.save("load", {"small": 1}, folder=folder)
         with pytest.raises(StoreError, match="the disk is full") as caught:
             store.save("load", {"large": "x" * 200_000}, folder=folder)
@@ -128,8 +125,6 @@ def test_a_full_disk_is_said_and_no_half_file_stays(tmp_path):
         assert "another folder" in caught.value.hint
         assert len(list(folder.iterdir())) == 1
         assert store.latest("load", folder=folder)["small"] == 1
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")

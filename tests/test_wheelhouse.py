@@ -18,6 +18,7 @@ from tests.test_bootstrap import (
     make_project,
     wheels,  # noqa: F401  a fixture
 )
+from tests.tools import small_disk
 
 GATHER = """
 import sys
@@ -200,14 +201,8 @@ def test_one_folder_serves_several_pythons(course: Project, house: Path):
 
 @pytest.mark.full
 def test_a_full_disk_is_said(course: Project, tmp_path: Path):
-    mounted = os.name == "posix" and os.geteuid() == 0
-    mounted = mounted and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", tmp_path]).returncode == 0
-    if not mounted:
-        pytest.skip("a small file system can only be mounted by root on Linux")
-    try:
+    with small_disk(tmp_path, "4k"):
         assert_refuses(gather(course, tmp_path), "", "free some space")
-    finally:
-        subprocess.run(["umount", tmp_path], check=True)
 
 
 @pytest.mark.full

@@ -2,6 +2,10 @@
 
 import os
 import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -21,3 +25,15 @@ def unavailable(reason: str) -> NoReturn:
     if os.environ.get("LAB_REQUIRE_ALL") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[None]:
+    """A file system of that size (such as "64k") in the folder; only root on Linux can have one."""
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
+    if os.name != "posix" or os.geteuid() != 0 or subprocess.run(command).returncode:
+        pytest.skip("a small file system can only be mounted by root on Linux")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
