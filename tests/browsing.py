@@ -85,10 +85,18 @@ def open_notebook(browser: Browser, lab: str, name: str) -> Page:
 
 
 def run_all(page: Page, name: str, within_s: float = 200) -> None:
-    """Until every cell that is drawn (the last one among them) has been executed."""
+    start_all(page)
+    await_all(page, name, within_s)
+
+
+def start_all(page: Page) -> None:
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name=re.compile("^Run All Cells")).click()
     page.get_by_text(re.compile(r"^Cell (\d+)/\1$")).wait_for(timeout=30_000)  # the last cell is the current one
+
+
+def await_all(page: Page, name: str, within_s: float = 200) -> None:
+    """Until every cell that is drawn (the last one among them) has been executed."""
 
     def done() -> bool:
         texts = [text for text in prompts(page) if text.strip()]

@@ -23,6 +23,18 @@ def pytest_configure() -> None:
     os.environ[name] = value
 
 
+@pytest.hookimpl(trylast=True)  # when the tests that were not asked for are gone
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The notebooks, which run in processes of their own, come last; what measures nothing is tested meanwhile."""
+    kinds: dict[str, list[pytest.Item]] = {"others": [], "notebooks": [], "calm": []}
+    for item in items:
+        in_a_notebook = "quick_runs" in getattr(item, "fixturenames", ())
+        calm = item.get_closest_marker("calm") is not None
+        kinds["notebooks" if in_a_notebook else "calm" if calm else "others"].append(item)
+    first, rest = kinds["notebooks"][:1], kinds["notebooks"][1:]
+    items[:] = [*kinds["others"], *first, *kinds["calm"], *rest]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _session_leaves_no_process() -> Iterator[None]:
     before = pids()

@@ -25,6 +25,8 @@ import pytest
 from helpers.venv import without_hosts
 from tests.tools import unavailable
 
+pytestmark = pytest.mark.calm
+
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = ("__init__.py", "__main__.py", "bootstrap.py", "venv.py", "wheelhouse.py", "errors.py")
 CLI = """

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page
 from helpers.notebooks import FOLDER, find
 from helpers.server import registry
 from tests.accessible import faults
-from tests.browsing import launches, looked_at, open_notebook, pages, prompts, run_all, to_the_top
+from tests.browsing import launches, looked_at, open_notebook, pages, prompts, run_all, start_all, to_the_top
 from tests.waiting import await_true
 
 FIRST = "00_start_here"
@@ -70,8 +70,7 @@ def test_the_first_notebook_runs_whole_and_a_prediction_made_by_click_is_drawn_i
 @pytest.mark.full
 def test_a_kernel_restarted_in_mid_test_leaves_no_process(browser: Browser, lab: str, tmp_path: Path) -> None:
     page = open_notebook(browser, lab, "00_start_here")
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name=re.compile("^Run All Cells")).click()
+    start_all(page)
     mine = await_true(lambda: launches(), 60, "no server was started")
     page.get_by_role("menuitem", name="Kernel", exact=True).click()
     page.get_by_role("menuitem", name=re.compile("^Restart Kernel…|^Restart Kernel\\.\\.\\.")).first.click()

@@ -14,6 +14,8 @@ from helpers.teach.readiness import who_is_ready
 from tests.test_classroom import PERSON, put
 from tests.waiting import await_still_true, await_true
 
+pytestmark = pytest.mark.calm
+
 
 def someone(name: str, ratio: float | None, **changed: Any) -> dict[str, Any]:
     """A person's file: two cores, a ceiling near two, and that ratio for two workers on both."""

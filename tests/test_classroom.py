@@ -14,6 +14,8 @@ from helpers.errors import InputError
 from helpers.teach.classroom import class_plot, export, read_class
 from tests.test_teach_n04 import CEILING, NO_PINNING, ONE_CORE, POST, made
 
+pytestmark = pytest.mark.calm
+
 PERSON: dict[str, Any] = {
     "schema": 1,
     "kind": "classroom",

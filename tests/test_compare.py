@@ -14,6 +14,8 @@ from helpers.cli import main
 from helpers.compare import compare
 from helpers.errors import InputError, StoreError
 
+pytestmark = pytest.mark.calm
+
 DATA = Path(__file__).parent / "data"
 LOAD = store.load(DATA / "load.json")
 SWEEP = store.load(DATA / "sweep.json")

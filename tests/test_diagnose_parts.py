@@ -34,6 +34,8 @@ from helpers.errors import InputError
 from helpers.plots.diagnosis import diagnosis_plot
 from tests.pictures import label_faults
 
+pytestmark = pytest.mark.calm
+
 # ------------------------------------------------------------------------------------------------ what may be asked
 
 

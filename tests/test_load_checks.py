@@ -7,6 +7,8 @@ import pytest
 
 from helpers.load.checks import Check, Facts, check_all, trend, worst
 
+pytestmark = pytest.mark.calm
+
 GOOD = Facts(
     engine_cores=0.2,
     run_delay_share=0.005,

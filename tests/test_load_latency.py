@@ -5,6 +5,8 @@ import pytest
 
 from helpers.load.latency import AtLeast, latency, shown
 
+pytestmark = pytest.mark.calm
+
 
 def test_percentiles_are_samples_by_nearest_rank() -> None:
     found = latency(np.arange(1.0, 1001.0))

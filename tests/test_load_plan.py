@@ -4,6 +4,8 @@ import pytest
 
 from helpers.load.plan import Plan, make_plan, seconds
 
+pytestmark = pytest.mark.calm
+
 URL = "http://127.0.0.1:5012/cpu"
 
 

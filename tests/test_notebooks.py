@@ -98,7 +98,7 @@ def test_every_blank_has_its_solution_right_below(path: Path) -> None:
             assert "answer = " in solution.group(1)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def quick_runs(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[Path, Future[Executed]]]:
@@ -107,7 +107,7 @@ def quick_runs(
     paths = [item.callspec.params["path"] for item in chosen]  # type: ignore[attr-defined]
     with ProcessPoolExecutor(AT_A_TIME, multiprocessing.get_context("spawn")) as pool:
         folder = tmp_path_factory.mktemp("quick")
-        yield {path: pool.submit(execute, path, into=folder, env={"LAB_PACE": "quick"}) for path in reversed(paths)}
+        yield {path: pool.submit(execute, path, into=folder, env={"LAB_PACE": "quick"}) for path in paths}
         pool.shutdown(cancel_futures=True)
 
 

@@ -24,6 +24,8 @@ from helpers.plots.scaling import scaling_plot, users_plot
 from helpers.plots.timeline import timeline_plot
 from tests.pictures import label_faults
 
+pytestmark = pytest.mark.calm
+
 GRID = {(1, 1): 88.0, (2, 1): 86.0, (1, 2): 91.0, (2, 2): 168.0}
 NUMBERS = ("achieved_per_s", "error_ratio", "p50_ms", "p95_ms", "p99_ms")
 

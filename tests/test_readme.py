@@ -13,6 +13,8 @@ import typer
 from helpers.cli import app
 from helpers.notebooks import FOLDER
 
+pytestmark = pytest.mark.calm
+
 ROOT = FOLDER.parent
 README = ROOT / "README.md"
 GUIDE = FOLDER / "INSTRUCTOR.md"

@@ -14,6 +14,8 @@ from helpers.plots.cpu import cpu_plot
 from helpers.report import SYMBOLS, Claim, Claims, Facts, Pic, Pre, Section, Table, Text, Words, render
 from tests.accessible import faults
 
+pytestmark = pytest.mark.calm
+
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 
 

@@ -16,6 +16,8 @@ from helpers.theory.cores import capacity
 from helpers.theory.service import ServiceTimes, calibrate
 from helpers.theory.simulation import Simulated, simulate
 
+pytestmark = pytest.mark.calm
+
 WORK_S = 0.01
 RANDOM = service.exponential(WORK_S)
 

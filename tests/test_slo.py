@@ -12,6 +12,8 @@ from helpers.load.records import HTTP_5XX, OK, TIMEOUT
 from helpers.load.result import RECORD, LoadResult
 from helpers.load.slo import Target, judge, overall, parse_slo, requests_needed
 
+pytestmark = pytest.mark.calm
+
 MS = 1_000_000
 
 

@@ -15,6 +15,8 @@ from helpers import store
 from helpers.errors import InputError, StoreError
 from tests.tools import small_disk
 
+pytestmark = pytest.mark.calm
+
 
 def put(folder, name, text):
     folder.mkdir(exist_ok=True)

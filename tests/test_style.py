@@ -12,6 +12,8 @@ import pytest
 
 from tests.tools import require, unavailable
 
+pytestmark = pytest.mark.calm
+
 ROOT = Path(__file__).resolve().parent.parent
 TOP_LEVEL = {
     "README.md", "LICENSE", "pyproject.toml", "requirements.txt", "requirements.lock", "requirements-cluster.txt",

@@ -31,6 +31,8 @@ from helpers.theory.capacity import capacity, most_per_day
 from tests.pictures import label_faults
 from tests.test_teach_n09 import by_hand, happened  # noqa: F401
 
+pytestmark = pytest.mark.calm
+
 ACTS = (Event(TAKEN_OUT, 1.0, 1.2), Event(PUT_BACK, 2.0, 2.6), Event(KILLED, 4.0, 4.0))
 CREW = ((0.0, 2), (1.2, 1), (2.6, 2), (4.0, 1))
 MOVED = happened(*ACTS, crew=CREW, unfinished=4)

@@ -8,6 +8,8 @@ import pytest
 from helpers.errors import InputError
 from helpers.theory import laws, queues, scaling
 
+pytestmark = pytest.mark.calm
+
 
 def test_little_gives_each_of_the_three_from_the_other_two():
     assert laws.little_in_system(200, 0.08) == pytest.approx(16)

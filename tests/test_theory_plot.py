@@ -17,6 +17,8 @@ from helpers.theory.simulation import simulate
 from tests.pictures import label_faults
 from tests.test_plots import sweep_rows, texts, void
 
+pytestmark = pytest.mark.calm
+
 WORK = lognormal(0.011, 0.1)
 BY_WORKERS = [simulate(WORK, workers=n, users=16, speedup=1 if n == 1 else 1.9, duration_s=5).row() for n in (1, 2, 3)]
 BY_USERS = [

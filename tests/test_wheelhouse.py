@@ -20,6 +20,8 @@ from tests.test_bootstrap import (
 )
 from tests.tools import small_disk
 
+pytestmark = pytest.mark.calm
+
 GATHER = """
 import sys
 from pathlib import Path
