@@ -200,6 +200,18 @@ def _cpu_by_process() -> dict[int, float]:
     return {pid: used for pid, used in readings.items() if used is not None}
 
 
+def check_programs() -> DoctorCheck:
+    """What stands beside the API in some notebooks is no Python package, so it is in no requirements file."""
+    from helpers.server.companion import Redis
+    from helpers.server.nginx import Nginx
+
+    missing = [companion for companion in (Redis, Nginx) if not companion.available()]
+    if not missing:
+        return open_check("programs", "ok", f"{Redis.program} and {Nginx.program} are installed")
+    told = f"without {' and '.join(one.program for one in missing)}, notebooks 08 to 10 leave parts out"
+    return open_check("programs", "warn", told, "; ".join(one.install for one in missing))
+
+
 # ----------------------------------------------------------------------------------------------- servers and results
 
 
@@ -247,6 +259,7 @@ def check_results(folder: Path = RESULTS) -> DoctorCheck:
 CHECKS: tuple[tuple[str, Callable[[], DoctorCheck]], ...] = (
     ("Python", check_python),
     ("packages", check_packages),
+    ("programs", check_programs),
     ("widgets", check_widgets),
     ("usable CPUs", check_cpus),
     ("CPU pinning", check_pinning),

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.calm
 def someone(name: str, ratio: float | None, **changed: Any) -> dict[str, Any]:
     """A person's file: two cores, a ceiling near two, and that ratio for two workers on both."""
     interval = None if ratio is None else [0.95 * ratio, 1.05 * ratio]
-    best = {"workers": 2, "cpus": 2, "ratio": ratio, "ci95": interval, "per_s": 1.0}
+    best = {"workers": 2, "cpus": 2, "ratio": ratio, "ci95": interval}
     machine = PERSON["machine"] | {"virtual_machine": False} | changed.pop("machine", {})
     best |= changed.pop("best", {})
     ratios = [PERSON["ratios"][0], best]

@@ -20,6 +20,7 @@ from helpers.doctor_report import DoctorCheck, Report, open_check
 from helpers.errors import InputError
 from helpers.machine import UsableCpus
 from helpers.server import registry
+from helpers.server.companion import Redis
 from tests.tools import small_disk
 
 FINE = DoctorCheck("Python", "ok", "3.12.1")
@@ -105,6 +106,12 @@ def test_an_error_of_the_lab_keeps_its_hint():
 
     kept = DoctorCheck("odd", "fail", "that folder is not yours", "use your own", shared="InputError")
     assert doctor._guarded("odd", refuses) == kept
+
+
+def test_a_program_that_later_notebooks_want_is_named_with_the_way_to_install_it(monkeypatch):
+    monkeypatch.setattr(Redis, "program", "no-such-redis")
+    needs_attention(doctor.check_programs(), "warn", "without no-such-redis")
+    assert "apt-get install" in doctor.check_programs().remedy
 
 
 # ------------------------------------------------------------------------------------------- the file for others

@@ -51,10 +51,10 @@ def test_the_hour_goes_as_the_guide_says(browser: Browser, tmp_path: Path) -> No
             assert bets >= 1
             assert abs(needed / stated - 1) <= WITHIN
     python = clone / ".venv" / "bin" / "python"
-    command = [python, "-m", "helpers", "diagnose", "helpers.demo.mystery:a"]
+    command = [python, "-m", "helpers", "diagnose", "helpers.demo.mystery:c"]
     found = subprocess.run(command, cwd=clone, env=os.environ | clean, capture_output=True, text=True)
     assert found.returncode in (0, VOID), found.stdout + found.stderr  # VOID: something else was running
-    assert ("lock_bound" if found.returncode == 0 else "inconclusive") in found.stdout
+    assert ("event_loop_blocked" if found.returncode == 0 else "inconclusive") in found.stdout
     await_true(lambda: not [entry for entry in registry.servers() if entry.orphan], 5, "something is left")
 
 

@@ -1,26 +1,22 @@
 """Many people on one machine: a kernel each, a server and a port each, and nobody measures anybody else's."""
 
 import json
-import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import KernelManager
 
 from helpers.notebooks import FOLDER
 from helpers.rota import ROTA
 from helpers.server import registry
+from tests.kernels import kernel
 from tests.waiting import await_true
 
 PEOPLE = 20
-LONG_S = 120.0
 GUIDE = FOLDER / "INSTRUCTOR.md"
 
 MEASURE = """
@@ -39,57 +35,21 @@ print("TOLD", json.dumps({"port": server.launch.port, "own": own, "launch": laun
 """
 
 
-class Person:
-    """One kernel, as a hub starts it for one person."""
-
-    def __init__(self, manager: KernelManager) -> None:
-        self.manager = manager
-        self.client: BlockingKernelClient = manager.client()
-        self.client.start_channels()
-
-    def asks(self, source: str) -> str:
-        return str(self.client.execute(source))
-
-    def hears(self, message: str) -> str:
-        """What the cell printed, until it was over."""
-        said = ""
-        while True:
-            found = self.client.get_iopub_msg(timeout=LONG_S)
-            if found["parent_header"].get("msg_id") != message:
-                continue
-            content = found["content"]
-            if found["msg_type"] == "status" and content["execution_state"] == "idle":
-                return said
-            said += content.get("text", "") + "\n".join(content.get("traceback", []))
-
-
-@contextmanager
-def person(**env: str) -> Iterator[Person]:
-    manager = KernelManager(kernel_name="python3")
-    manager.start_kernel(cwd=str(FOLDER), env={**os.environ, "LAB_PACE": "quick", **env})
-    one = Person(manager)
-    try:
-        yield one
-    finally:
-        one.client.stop_channels()
-        manager.shutdown_kernel(now=True)
-
-
 @pytest.mark.full
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("turns", [False, True], ids=["all at once", "by turns"])
 def test_twenty_people_at_once_measure_their_own_servers_and_leave_nothing(turns: bool, tmp_path: Path) -> None:
     env = {ROTA: str(tmp_path / "rota")} if turns else {}
     with ExitStack() as stack:
-        people = [stack.enter_context(person(**env)) for _ in range(PEOPLE)]
+        people = [stack.enter_context(kernel(**env)) for _ in range(PEOPLE)]
         for one in people:
-            one.client.wait_for_ready(timeout=LONG_S)
-        messages = [one.asks(MEASURE) for one in people]
+            one.await_ready()
+        messages = [one.start(MEASURE) for one in people]
         said = [one.hears(message) for one, message in zip(people, messages, strict=True)]
         told = [json.loads(each.partition("TOLD ")[2] or pytest.fail(each)) for each in said]
         assert len({each["port"] for each in told}) == PEOPLE
         assert all(each["own"] and each["launch"] == "pass" and each["ok"] > 0 for each in told), told
-        pids = {one.manager.provisioner.pid for one in people}  # type: ignore[union-attr]
+        pids = {one.process.pid for one in people}
         assert pids <= {entry.owner_pid for entry in registry.servers()}
         windows = sorted(each["window"] for each in told)
         apart = all(end <= begin for (_, end), (begin, _) in pairwise(windows))
@@ -98,10 +58,10 @@ def test_twenty_people_at_once_measure_their_own_servers_and_leave_nothing(turns
         void = [each["reasons"] for each in told if each["reasons"]]
         print(f"{len(void)} of {PEOPLE} were void; the last one: {void[-1:]}")
         # one person stops, and nobody else is stopped with them
-        assert "stopped: http://127.0.0.1" in people[0].hears(people[0].asks("finish()"))
+        assert "stopped: http://127.0.0.1" in people[0].says("finish()")
         assert len([entry for entry in registry.servers() if entry.owner_pid in pids]) == PEOPLE - 1
         for one in people[1 : PEOPLE // 2]:
-            assert "stopped: " in one.hears(one.asks("finish()"))
+            assert "stopped: " in one.says("finish()")
     # the others' kernels were ended in the middle of everything
     await_true(lambda: not [entry for entry in registry.servers() if entry.owner_pid in pids], 10, "a server is left")
 
@@ -120,11 +80,11 @@ def test_a_hubs_kernel_runs_in_the_shared_environment_with_everybodys_own_copy(
     own = Path(shutil.copytree(FOLDER.parent / "helpers", tmp_path / "home" / "lab" / "helpers")).parent
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "hub"))
     monkeypatch.setenv("HOME", str(own.parent))
-    with person() as one:
-        one.client.wait_for_ready(timeout=LONG_S)
-        said = one.hears(one.asks("import sys\nfrom helpers import store\nprint(sys.executable, store.RESULTS)"))
+    with kernel() as one:
+        one.await_ready()
+        said = one.says("import sys\nfrom helpers import store\nprint(sys.executable, store.RESULTS)")
         assert said.split() == [sys.executable, str(own / "results")]
-        assert "usable cores" in one.hears(one.asks(BEGIN))
+        assert "usable cores" in one.says(BEGIN)
 
 
 BEGIN = "from helpers.teach.session import begin\nprint(begin().cores, 'usable cores')"

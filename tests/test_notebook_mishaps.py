@@ -8,16 +8,14 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
-from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import KernelManager
 
 from helpers.notebooks import execute, find
 from helpers.server import registry
 from helpers.teach.missing import bound, comes_first, maker
 from tests.hogs import hogs
+from tests.kernels import Kernel, kernel
 from tests.waiting import await_true
 
-LONG_S = 90.0
 BY_NAME = {path.stem[:2]: path for path in find()}
 LOADS = ("load_test(", "sweep(", "grid(", "measure(", "lost_counts(", "incident(")
 OF_11 = ("diagnose(APPS",)  # its loads by hand are too short to be met
@@ -25,55 +23,24 @@ VOID = "could not be measured this time"
 
 
 class Learner:
-    """Runs cells of one notebook in a real kernel, in any order."""
+    """Runs cells of one notebook in its kernel, in any order."""
 
-    def __init__(self, manager: KernelManager, client: BlockingKernelClient, notebook: Path) -> None:
-        self.manager, self.client = manager, client
+    def __init__(self, one: Kernel, notebook: Path) -> None:
+        self.kernel = one
         document = nbformat.read(notebook, as_version=4)
         self.cells = [cell.source for cell in document.cells if cell.cell_type == "code"]
 
-    def start(self, source: str) -> str:
-        return str(self.client.execute(source))
-
-    def outcome(self, message: str) -> tuple[str, str]:
-        """The name of the error that the cell ended with, or nothing; and all that it printed or showed."""
-        error, said = "", ""
-        while True:
-            found = self.client.get_iopub_msg(timeout=LONG_S)
-            if found["parent_header"].get("msg_id") != message:
-                continue
-            content = found["content"]
-            if found["msg_type"] == "status" and content["execution_state"] == "idle":
-                return error, said
-            if found["msg_type"] == "error":
-                error = content["ename"]
-                said += "\n".join(content["traceback"])
-            said += content.get("text", "") + "".join(map(str, content.get("data", {}).values()))
-
-    def run(self, source: str) -> tuple[str, str]:
-        return self.outcome(self.start(source))
-
     def run_above(self, position: int) -> None:
         for source in self.cells[:position]:
-            assert self.run(source)[0] == "", source
-
-    def kernel(self) -> psutil.Process:
-        return psutil.Process(self.manager.provisioner.pid)  # type: ignore[union-attr]
+            self.kernel.says(source)
 
 
 @contextmanager
 def learner(number: str, **env: str) -> Iterator[Learner]:
     notebook = BY_NAME[number]
-    manager = KernelManager(kernel_name="python3")
-    manager.start_kernel(cwd=str(notebook.parent), env={**os.environ, "LAB_PACE": "quick", **env})
-    client = manager.client()
-    client.start_channels()
-    try:
-        client.wait_for_ready(timeout=60)
-        yield Learner(manager, client, notebook)
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
+    with kernel(notebook.parent, **env) as one:
+        one.await_ready()
+        yield Learner(one, notebook)
 
 
 # ---------------------------------------------------------------------------------------------------------- interrupt
@@ -94,21 +61,21 @@ def test_a_kernel_interrupted_in_mid_load_can_run_the_cell_again(number: str) ->
         calls = OF_11 if number == "11" else LOADS
         position = next(i for i, source in enumerate(learns.cells) if any(call in source for call in calls))
         learns.run_above(position)
-        message = learns.start(learns.cells[position])
-        engine = await_true(lambda: engines(learns.kernel()), 30, "no load was started")
-        learns.manager.interrupt_kernel()
-        assert learns.outcome(message)[0] == "KeyboardInterrupt"
+        message = learns.kernel.start(learns.cells[position])
+        engine = await_true(lambda: engines(learns.kernel.process), 30, "no load was started")
+        learns.kernel.manager.interrupt_kernel()
+        assert learns.kernel.outcome(message)[0] == "KeyboardInterrupt"
         await_true(lambda: not any(each.is_running() for each in engine), 5, "the load ran on")
-        error, said = learns.run(learns.cells[position])
+        error, said = learns.kernel.run(learns.cells[position])
         assert error == "", said
-        assert learns.run(learns.cells[-1] if "finish" in learns.cells[-1] else "finish()")[0] == ""
-        assert [entry for entry in registry.servers() if entry.owner_pid == learns.kernel().pid] == []
+        assert learns.kernel.run(learns.cells[-1] if "finish" in learns.cells[-1] else "finish()")[0] == ""
+        assert [entry for entry in registry.servers() if entry.owner_pid == learns.kernel.process.pid] == []
 
 
-def engines(kernel: psutil.Process) -> list[psutil.Process]:
+def engines(of: psutil.Process) -> list[psutil.Process]:
     """The load generators that the kernel has running."""
     found = []
-    for process in kernel.children(recursive=True):
+    for process in of.children(recursive=True):
         try:
             if any("load" in Path(part).parts or "helpers.load" in part for part in process.cmdline()):
                 found.append(process)
@@ -137,8 +104,8 @@ def test_every_cell_can_be_run_twice(number: str, tmp_path: Path) -> None:
 
 def test_a_cell_out_of_order_says_which_cell_comes_first() -> None:
     with learner("03", JPY_SESSION_NAME=str(BY_NAME["03"])) as learns:
-        learns.run(learns.cells[0])
-        error, said = learns.run("server.processes()")
+        learns.kernel.run(learns.cells[0])
+        error, said = learns.kernel.run("server.processes()")
         assert error == "NameError"
         assert "`server` does not exist yet" in said
         assert "it is made under “What the post types, and what one sees”" in said

@@ -9,16 +9,19 @@ from pathlib import Path
 
 import pytest
 import typer
+from playwright.sync_api import Browser
 
 from helpers.cli import app
 from helpers.notebooks import FOLDER
+from tests.accessible import faults
 
 pytestmark = pytest.mark.calm
 
 ROOT = FOLDER.parent
 README = ROOT / "README.md"
 GUIDE = FOLDER / "INSTRUCTOR.md"
-PAGES = (README, GUIDE, FOLDER / "HANDOUT.md")
+HANDOUT = FOLDER / "HANDOUT.html"
+PAGES = (README, GUIDE, HANDOUT)
 GAP = "\0"  # what the code puts in from case to case
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
@@ -90,6 +93,15 @@ def test_every_command_exists_with_its_options(page: Path) -> None:
         known = {option for parameter in command.params for option in parameter.opts}
         given = {word.split("=")[0] for word in words if word.startswith("--")}
         assert given <= known | ({"--no-browser", "--port"} if name == "lab" else set()), line
+
+
+@pytest.mark.parametrize("paper", ["A4", "Letter"])
+def test_the_handout_is_one_printed_page(browser: Browser, paper: str) -> None:
+    page = browser.new_page()
+    page.goto(HANDOUT.as_uri())
+    assert faults(page) == []
+    assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(format=paper, prefer_css_page_size=False))) == 1
+    page.close()
 
 
 def schedules() -> list[list[tuple[timedelta, int]]]:

@@ -57,13 +57,14 @@ def made(
     users: int = 16,
     used: Mapping[int, float] | None = None,
     void: bool = False,
+    scatter: float = 0.01,
 ) -> SweepResult:
     """A sweep with that throughput per (workers, cores), a little different from launch to launch."""
     used = used or {1: 0.98, 2: 1.93, 3: 1.95}
     runs = []
     for repeat in range(launches):
         for (workers, cpus), speed in per_s.items():
-            noisy = speed * (1 + 0.01 * ((repeat * 7 + workers * (cpus or 3)) % 3))
+            noisy = speed * (1 + scatter * ((repeat * (workers + (cpus or 3))) % 3))
             result = measured(noisy, workers, min(used[workers], cpus or 2), users=users, void=void)
             runs.append(Run(Cell(workers, cpus, users), repeat, result))  # type: ignore[arg-type]
     machine = {"cpus_usable": 2, "virtual_machine": True, "cpu_model": "A Processor"}
@@ -138,6 +139,14 @@ def test_the_next_visitor_is_told_what_one_of_the_counters_says():
 )
 def test_the_grid_bears_out_one_answer_of_the_prediction(cells, answer):
     assert n04.pattern(made(cells)) == answer
+
+
+def test_launches_that_disagree_bear_out_nothing():
+    noisy = made(POST, scatter=0.8)
+    assert noisy.ratio(noisy.cells[-1]).low < 1
+    assert n04.pattern(noisy) == n04.NONE_CLEARLY
+    assert "disagree so much" in n04.grid_in_words(noisy, CEILING)
+    assert n04.pattern(made(POST, scatter=0.8, launches=2)) == n04.TOGETHER  # two launches can never tell
 
 
 def test_the_words_follow_the_numbers():
@@ -224,7 +233,7 @@ def test_a_void_sweep_leads_to_words_and_not_to_a_crash(cells):
 def test_the_picture_of_response_times_has_a_bar_per_number_of_workers():
     sweep = made({(1, 2): 90.0, (2, 2): 89.0}, users=1)
     picture = response_plot(sweep.rows(), bet=0.5)
-    assert "1 worker: 11.0 ms" in picture.alt
+    assert "1 worker: 11.1 ms" in picture.alt
     assert "your bet was 0.5 times" in picture.alt
     assert len(picture.table) == 6
     assert "void" in response_plot(made({(1, 2): 90.0, (2, 2): 89.0}, users=1, void=True).rows()).alt

@@ -1,6 +1,7 @@
 """Which port a launch gets: 5012 as in the post, else the next free one, and no two launches at a time on one."""
 
 import errno
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,7 +53,10 @@ def any_free(host: str) -> int:
 
 
 def taken_by(port: int) -> str:
-    """Who listens on the port, for people: pid and command where the system tells."""
+    """Who listens on the port, for people: a server that this process started, else pid and command if known."""
+    for entry in registry.servers():
+        if entry.port == port and entry.owner_pid == os.getpid():
+            return f"your server of {entry.app} has it (pid {entry.pid})"
     pids = proc.listening_pids(port)
     return f"pid {pids[0]} listens there ({proc.describe(pids[0])})" if pids else "someone else listens there"
 

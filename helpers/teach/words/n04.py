@@ -29,10 +29,15 @@ CORES, WORKERS, EACH, TOGETHER = (
     "neither alone, both together about twice",
 )
 NONE_CLEARLY = "none of them clearly"
+SCATTERED = (
+    "But launches of the same combination disagree so much that no change at all is still possible (look at the dots):"
+    " something else wanted these cores. Measure once more when the machine is quiet."
+)
 EXAMPLE_COST_S = 0.0125  # CPU seconds of an answer, to reckon with where nothing could be measured
 CLOSE_TO_CEILING = 0.85  # of what two bare processes gain
 ALMOST_TWO = 1.95
 FOUR_TIMES = 3.0  # two workers on two cores beyond this would be "each doubles it"
+TELLING_PAIRS = 3  # an interval of fewer launches is so wide that it would never allow a claim
 
 
 # ------------------------------------------------------------------------------------------------------- the grid
@@ -43,6 +48,8 @@ def pattern(sweep: SweepResult) -> str:
     cores, workers, both = times(sweep, 1, 2), times(sweep, 2, 1), times(sweep, 2, 2)
     if cores is None or workers is None or both is None:
         return VOID
+    if _scattered(sweep):
+        return NONE_CLEARLY
     if both >= FOUR_TIMES:
         return EACH
     if cores >= GAIN_FROM:
@@ -52,6 +59,18 @@ def pattern(sweep: SweepResult) -> str:
     if both >= GAIN_FROM and max(cores, workers) < NO_GAIN_BELOW:
         return TOGETHER
     return NONE_CLEARLY
+
+
+def _scattered(sweep: SweepResult) -> bool:
+    """Whether the launches behind what looks like a gain disagree so much that there may be none."""
+    ratios = [sweep.ratio(cell) for cell in sweep.cells[1:]]
+    return any(
+        ratio.value is not None
+        and ratio.value >= GAIN_FROM
+        and ratio.pairs >= TELLING_PAIRS
+        and (ratio.low is None or ratio.low <= 1)
+        for ratio in ratios
+    )
 
 
 def bet_at(bet: Prediction) -> tuple[int, int | None] | None:
@@ -69,7 +88,8 @@ def grid_in_words(sweep: SweepResult, ceiling: ProcessScaling) -> str:
     cores, workers = times(sweep, 1, 2), times(sweep, 2, 1)
     alone = f"A second core alone: {cores:.2f} times the answers. A second worker alone: {workers:.2f} times."
     together = f"Both: <b>{both:.2f} times</b>, where two bare processes without any HTTP reach {ceiling.ratio:.2f}."
-    return f"{alone} {together} {_why(found, both, ceiling.ratio)}"
+    why = SCATTERED if _scattered(sweep) else _why(found, both, ceiling.ratio)
+    return f"{alone} {together} {why}"
 
 
 def _why(found: str, both: float, most: float) -> str:
