@@ -74,9 +74,9 @@ def test_a_hubs_kernel_runs_in_the_shared_environment_with_everybodys_own_copy(
     assert spec
     argv = json.loads(spec[1])["argv"]
     assert argv[0] == "/srv/lab/.venv/bin/python"
-    kernel = tmp_path / "hub" / "kernels" / "python3" / "kernel.json"
-    kernel.parent.mkdir(parents=True)
-    kernel.write_text(spec[1].replace(argv[0], sys.executable))
+    spec_file = tmp_path / "hub" / "kernels" / "python3" / "kernel.json"
+    spec_file.parent.mkdir(parents=True)
+    spec_file.write_text(spec[1].replace(argv[0], sys.executable))
     own = Path(shutil.copytree(FOLDER.parent / "helpers", tmp_path / "home" / "lab" / "helpers")).parent
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "hub"))
     monkeypatch.setenv("HOME", str(own.parent))

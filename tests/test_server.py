@@ -324,7 +324,7 @@ def test_the_first_server_gets_the_posts_port_and_the_second_the_next_free_one_a
         with Server(**BARE) as second:
             port = int(second.url.rpartition(":")[2])
             assert port > ports.POSTS_PORT
-            who = f"your server of {first.app} has it (pid {first.pid})"
+            who = f"your server of {BARE['app']} has it (pid {first.pid})"
             assert second.notice == f"port {ports.POSTS_PORT} is taken: {who}; using {port}"
             assert second.notice in second._repr_html_()
             assert capsys.readouterr().err == second.notice + "\n"
