@@ -1,4 +1,4 @@
-"""Progress bars: a widget in a notebook that can show one, a line on stderr elsewhere."""
+"""What people are told meanwhile: progress bars (a widget where a notebook can show one), and single lines."""
 
 import sys
 from collections.abc import Sequence
@@ -9,6 +9,11 @@ def progress_bar(items: Sequence[Any], what: str, *, shown: bool = True) -> Any:
     """A bar over `items`, at most four redraws a second; it goes when it is done."""
     # where the bar is a widget it takes no file
     return bar_class()(items, desc=what, disable=not shown, file=sys.stderr, mininterval=0.25, leave=False)
+
+
+def tell(line: str) -> None:
+    """A line for people, on stderr; in a notebook on stdout, since stderr is red there, as if something had failed."""
+    print(line, file=sys.stdout if in_notebook() else sys.stderr, flush=True)
 
 
 def in_notebook() -> bool:

@@ -5,7 +5,6 @@ when the byte before is free. The operating system frees the locks of a process 
 """
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from helpers.errors import Cancelled, InputError
+from helpers.progress import tell
 
 ROTA = "LAB_ROTA"
 PLACES = 256  # where one enters the queue
@@ -25,7 +25,7 @@ UNSET = f"unset {ROTA}, and measure one after the other by word of mouth"
 def turn(cancel: threading.Event | None = None, on_wait: Callable[[int], None] | None = None) -> Iterator[None]:
     """Wait for this process's turn to measure, and keep it until the block ends; without LAB_ROTA there is no waiting.
 
-    The measurements of one process, one within or beside another, share a turn. A wait is said in one line on stderr;
+    The measurements of one process, one within or beside another, share a turn. A wait is said in one line;
     `on_wait` gets the number of people before this one whenever it changes. Raises InputError where the file cannot be
     used, Cancelled after `cancel.set()`.
     """
@@ -93,7 +93,7 @@ def _queue(file: str, cancel: threading.Event, on_wait: Callable[[int], None] | 
                 continue
             if time.monotonic() - began_s >= SAY_AFTER_S and place != told:
                 if not said:
-                    print(f"waiting for the turn to measure: {place} before you ({ROTA})", file=sys.stderr, flush=True)
+                    tell(f"waiting for the turn to measure: {place} before you ({ROTA})")
                 if on_wait is not None:
                     on_wait(place)
                 told, said = place, True

@@ -1,7 +1,6 @@
 """The server under test: start, stop, relaunch, scale. Each call returns when what it says is true."""
 
 import os
-import sys
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from helpers.errors import InputError, StartError, StateError
-from helpers.progress import in_notebook
+from helpers.progress import tell
 from helpers.server import ports
 from helpers.server.processes import Processes, processes
 from helpers.server.runners import Launch
@@ -273,8 +272,7 @@ class Server:
             self.notice = f"port {ports.POSTS_PORT} is taken: {who}; using {port}"
             if port not in _SAID:  # once is enough for a sweep of twenty launches
                 _SAID.add(port)
-                # a notebook shows stderr in red, as if something had gone wrong
-                print(self.notice, file=sys.stdout if in_notebook() else sys.stderr)
+                tell(self.notice)
 
     def _launch(self, port: int) -> None:
         running = Running(replace(self._wanted, port=port))
