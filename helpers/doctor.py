@@ -92,6 +92,18 @@ def pins(text: str) -> dict[str, str]:
     return {line[1]: line[2] for line in lines if line}
 
 
+def check_programs() -> DoctorCheck:
+    """What stands beside the API in some notebooks is no Python package, so it is in no requirements file."""
+    from helpers.server.companion import Redis
+    from helpers.server.nginx import Nginx
+
+    missing = [companion for companion in (Redis, Nginx) if not companion.available()]
+    if not missing:
+        return open_check("programs", "ok", f"{Redis.program} and {Nginx.program} are installed")
+    told = f"without {' and '.join(one.program for one in missing)}, notebooks 08 to 10 leave parts out"
+    return open_check("programs", "warn", told, "; ".join(one.install for one in missing))
+
+
 def check_widgets() -> DoctorCheck:
     """Found without importing it: that would cost more than all other checks."""
     if importlib.util.find_spec("ipywidgets") is None:
@@ -198,18 +210,6 @@ def check_rest(seconds: float = REST_S) -> DoctorCheck:
 def _cpu_by_process() -> dict[int, float]:
     readings = {pid: proc.cpu_s(pid) for pid in proc.pids()}
     return {pid: used for pid, used in readings.items() if used is not None}
-
-
-def check_programs() -> DoctorCheck:
-    """What stands beside the API in some notebooks is no Python package, so it is in no requirements file."""
-    from helpers.server.companion import Redis
-    from helpers.server.nginx import Nginx
-
-    missing = [companion for companion in (Redis, Nginx) if not companion.available()]
-    if not missing:
-        return open_check("programs", "ok", f"{Redis.program} and {Nginx.program} are installed")
-    told = f"without {' and '.join(one.program for one in missing)}, notebooks 08 to 10 leave parts out"
-    return open_check("programs", "warn", told, "; ".join(one.install for one in missing))
 
 
 # ----------------------------------------------------------------------------------------------- servers and results

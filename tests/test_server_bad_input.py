@@ -191,7 +191,7 @@ def test_a_port_that_someone_else_has_names_pid_and_command():
 def test_a_port_of_one_of_our_own_servers():
     with Server(**BARE) as server:
         error = not_started("bare:app", kind=PortError, port=server.launch.port)
-        assert f"pid {server.pid} listens there" in error.message
+        assert error.message.endswith(f"cannot be used: your server of {BARE['app']} has it (pid {server.pid})")
         assert get(server.url).status == 200
 
 
