@@ -1,7 +1,10 @@
 """What the pages for people claim: messages that the code has, commands that exist, links that lead somewhere, sums."""
 
 import ast
+import builtins
+import json
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import cache
 from itertools import pairwise
@@ -13,6 +16,7 @@ from playwright.sync_api import Browser
 
 from helpers.cli import app
 from helpers.notebooks import FOLDER
+from helpers.teach.missing import bound
 from tests.accessible import faults
 
 pytestmark = pytest.mark.calm
@@ -120,3 +124,52 @@ def test_the_schedules_add_up_and_fit() -> None:
             assert begin + timedelta(minutes=lasts) == following
     ends = [table[-1][0] + timedelta(minutes=table[-1][1]) for table in found]
     assert ends == [timedelta(minutes=minutes) for minutes in (60, 210, 110, 120)]
+
+
+# What the guide allows to be left out: from words of a text cell up to words of a later one, or the exercise itself.
+DEEPER = ("# Going deeper", "the end")
+CUTS = {
+    "02": [("## A load test that checks itself", "## Exercises"), ("**02.3**", "## What you saw"), DEEPER],
+    "03": [("**03.2**", "## What you saw"), DEEPER],
+    "04": [
+        ("**04.1**", "**Second edge"),
+        ("**Second edge", "**Third edge"),
+        ("**04.2**", "## Before you ship"),
+        ("## What you saw", "## Clean up"),
+        ("# Going deeper", "## Your class in one picture"),
+    ],
+    "04 late in the hour": [("**First edge", "**Third edge"), ("**04.2**", "## Clean up"), DEEPER],
+    "05": [("## Round 3", "## Clean up"), DEEPER],
+}
+NOT_THE_TABLE = "predict_table("  # of the bets of 05, cut with what answers it
+
+
+@pytest.mark.parametrize("case", CUTS)
+def test_what_the_guide_cuts_is_not_missed_further_on(case: str) -> None:
+    made: set[str] = set(dir(builtins))
+    cut = 0
+    for source in kept(next(FOLDER.glob(f"{case[:2]}_*.ipynb")), CUTS[case]):
+        if source is None or (case == "05" and NOT_THE_TABLE in source):
+            cut += 1
+            continue
+        tree = ast.parse(source)
+        names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+        made |= bound(source) | {node.id for node in names if isinstance(node.ctx, ast.Store)}
+        arguments = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+        assert {node.id for node in names} - arguments <= made, source
+    assert cut >= 3
+
+
+def kept(notebook: Path, cuts: list[tuple[str, str]]) -> Iterator[str | None]:
+    """The code cells in their order, None for one that is cut."""
+    left, until = list(cuts), ""
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "code":
+            yield None if until else source
+            continue
+        if until and until in source:
+            until = ""
+        if left and left[0][0] in source:
+            until = left.pop(0)[1]
+    assert not left, f"{notebook.name} does not have {left[0][0]!r}"
