@@ -162,6 +162,7 @@ def test_a_second_run_adds_less_than_a_fifth_of_a_second(ready: Project):
     assert statistics.median(with_hand_over - direct for with_hand_over, direct in pairs) < 0.2
 
 
+@pytest.mark.full
 def test_changed_requirements_are_installed_into_the_venv_that_is_there(fresh: Project):
     fresh.run("doctor")
     made = (fresh.venv / "pyvenv.cfg").stat().st_mtime_ns
@@ -173,6 +174,7 @@ def test_changed_requirements_are_installed_into_the_venv_that_is_there(fresh: P
     assert (fresh.venv / "pyvenv.cfg").stat().st_mtime_ns == made
 
 
+@pytest.mark.full
 def test_the_packages_of_the_tests_are_installed_when_the_tests_run_and_leave_the_rest_alone(fresh: Project):
     fresh.run("doctor")
     first = fresh.run("test", "--help")
@@ -199,6 +201,7 @@ def test_an_interpreter_that_has_everything_is_used_as_it_is(fresh: Project):
     assert not fresh.venv.exists()
 
 
+@pytest.mark.full
 def test_two_first_runs_at_once_make_one_venv(fresh: Project):
     processes = [fresh.start("doctor") for _ in range(2)]
     answers = [process.communicate(timeout=120) for process in processes]

@@ -43,7 +43,7 @@ pytestmark = [
 ]
 __all__ = ["state_folder"]
 GONE_WITHIN_S = 3.0
-TRIALS = pytest.mark.parametrize("trials", [5, pytest.param(30, marks=pytest.mark.full)])
+TRIALS = pytest.mark.parametrize("trials", [3, pytest.param(30, marks=pytest.mark.full)])
 STAGES = pytest.mark.parametrize("stage", ["idle", "load", "regex"])
 
 
