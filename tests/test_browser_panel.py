@@ -147,6 +147,7 @@ def tab_to(page: Page, name: str, *, backwards: bool = False) -> None:
     pytest.fail(f"{name!r} cannot be reached by the Tab key")
 
 
+@pytest.mark.full
 @pytest.mark.cells(IMPORT + "Panel(duration=30)")
 def test_stop_ends_a_test_within_a_second_and_then_the_server(page: Page) -> None:
     button(page, "Load test").click()

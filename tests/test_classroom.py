@@ -12,6 +12,7 @@ import pytest
 from helpers import store
 from helpers.errors import InputError
 from helpers.teach.classroom import class_plot, export, read_class
+from tests.pictures import drawn_texts, label_faults
 from tests.test_teach_n04 import CEILING, NO_PINNING, ONE_CORE, POST, made
 
 pytestmark = pytest.mark.calm
@@ -79,6 +80,20 @@ def test_a_class_of_all_kinds_of_machines_is_drawn(tmp_path: Path):
     assert "3 people" in picture.alt
     assert len(picture.png()) > 1000
     assert "&lt;b&gt;" in picture._repr_html_()
+
+
+@pytest.mark.parametrize("size", [1, 8, 12, 20])
+def test_no_name_of_a_large_class_leaves_the_picture_or_covers_another(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for i in range(size):
+        ratio = 0.7 if i == size - 1 else 1.9 - 0.01 * i
+        both = [*PERSON["ratios"][:1], {"workers": 2, "cpus": 2, "ratio": ratio, "ci95": None}]
+        put(tmp_path, f"{i}.json", PERSON | {"id": str(i), "name": f"Person {i}", "ratios": both})
+    picture = class_plot(tmp_path)
+    assert label_faults({"class": picture}, monkeypatch) == []
+    named = {text.get_text() for text in drawn_texts(picture, monkeypatch)}
+    assert f"Person {size - 1}" in named, "whoever lies furthest below the line is named first"
 
 
 def test_a_void_measurement_replaces_no_file():

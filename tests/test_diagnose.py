@@ -138,6 +138,7 @@ def content(folder: Path) -> dict[str, tuple[float, bytes]]:
     return {str(file): (file.stat().st_mtime, file.read_bytes()) for file in files}
 
 
+@pytest.mark.full
 def test_factory_lifespan_environment_own_helpers_and_own_python_all_work_and_no_file_is_changed(service) -> None:
     before = content(service)
     found = diagnose(

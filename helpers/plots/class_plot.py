@@ -22,7 +22,8 @@ from helpers.plots.picture import (
 )
 
 WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP = 8.0, 4.8, 0.85, 2.1, 0.75, 0.85  # inches
-NAMES_MOST = 12  # more names than these cannot be told apart
+NAMES_MOST = 11  # more names than these do not fit one below the other
+NAME_IN, GAP_IN = 0.25, 0.36  # inches from name to name: at least, and where there is room
 APART = 0.18  # of a core: the dots of a class stand side by side over their number of cores
 
 Person = Mapping[str, Any]  # label, cores, virtual, cpu_model, ratios: [{workers, cpus, ratio, ci95}]
@@ -51,12 +52,13 @@ def class_plot(people: Sequence[Person]) -> Picture:
     axes.set_xticks(range(1, int(most) + 1) if most <= 16 else [1, int(most / 2), int(most)])
     plain_ticks(axes.yaxis)
     axes.plot([1, most], [1, most], color=LINE, linewidth=1.2, linestyle=(0, (5, 3)), zorder=1)
-    ends: list[tuple[float, str]] = [(most, "a core more,\nas much more")]
+    ends = []
     for person, points in zip(people, placed, strict=True):
         _draw_person(axes, person, points)
         if best := max((point for point in points if point["strong"]), key=lambda point: point["at"], default=None):
-            ends.append((best["ratio"], str(person["label"])))
-    _name(axes, ends if len(people) <= NAMES_MOST else ends[:1])
+            ends.append((best["ratio"] / (best["cpus"] or person["cores"]), best["ratio"], str(person["label"])))
+    named = sorted(ends)[:NAMES_MOST]  # in a large class those furthest below the line
+    _name(axes, [(most, "a core more,\nas much more"), *((ratio, label) for _, ratio, label in named)])
     return picture.finish(_alt(people, placed), _table(people))
 
 
@@ -93,8 +95,9 @@ def _draw_person(axes: Axes, person: Person, points: Sequence[Mapping[str, Any]]
 def _name(axes: Axes, ends: Sequence[tuple[float, str]]) -> None:
     low, high = axes.get_xlim()
     bottom, top = axes.get_ylim()
-    per_in = (top - bottom) / (HEIGHT - BOTTOM - TOP)
-    places = spread([end for end, _ in ends], 0.36 * per_in, low=bottom, high=top)
+    height_in = HEIGHT - BOTTOM - TOP
+    gap_in = max(NAME_IN, min(GAP_IN, height_in / len(ends)))
+    places = spread([end for end, _ in ends], gap_in * (top - bottom) / height_in, low=bottom, high=top)
     for (_, words), y in zip(ends, places, strict=True):
         style: dict[str, Any] = {"ha": "left", "va": "center", "size": 10.5, "path_effects": HALO, "linespacing": 1.1}
         colour = SOFT_INK if "\n" in words else INK
