@@ -22,8 +22,7 @@ from helpers.plots.picture import (
 )
 
 WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP = 8.0, 4.8, 0.85, 2.1, 0.75, 0.85  # inches
-NAMES_MOST = 11  # more names than these do not fit one below the other
-NAME_IN, GAP_IN = 0.25, 0.36  # inches from name to name: at least, and where there is room
+NAMES_MOST = 7  # more names than these do not fit one below the other
 APART = 0.18  # of a core: the dots of a class stand side by side over their number of cores
 
 Person = Mapping[str, Any]  # label, cores, virtual, cpu_model, ratios: [{workers, cpus, ratio, ci95}]
@@ -35,6 +34,7 @@ def class_plot(people: Sequence[Person]) -> Picture:
 
     Each person: `label`, `cores` (usable), `virtual` (True, False or None), `cpu_model`, `ceiling` (or None) and
     `ratios`, each with `workers`, `cpus` (None: all), `ratio` and `ci95` (or None). A hollow dot is a virtual machine.
+    Of a large class those furthest below the line are named; the table and the words for ears hold everybody.
     Raises InputError for a class of nobody.
     """
     if not people:
@@ -56,9 +56,10 @@ def class_plot(people: Sequence[Person]) -> Picture:
     for person, points in zip(people, placed, strict=True):
         _draw_person(axes, person, points)
         if best := max((point for point in points if point["strong"]), key=lambda point: point["at"], default=None):
-            ends.append((best["ratio"] / (best["cpus"] or person["cores"]), best["ratio"], str(person["label"])))
+            below = best["ratio"] / (best["cpus"] or person["cores"])
+            ends.append((below, best["at"], best["ratio"], str(person["label"])))
     named = sorted(ends)[:NAMES_MOST]  # in a large class those furthest below the line
-    _name(axes, [(most, "a core more,\nas much more"), *((ratio, label) for _, ratio, label in named)])
+    _name(axes, [(most, most, "a core more,\nas much more"), *(end[1:] for end in named)])
     return picture.finish(_alt(people, placed), _table(people))
 
 
@@ -92,16 +93,18 @@ def _draw_person(axes: Axes, person: Person, points: Sequence[Mapping[str, Any]]
         axes.plot(x, y, "o", markersize=7, markerfacecolor=fill, markeredgecolor=colour, zorder=5 + strong)
 
 
-def _name(axes: Axes, ends: Sequence[tuple[float, str]]) -> None:
+def _name(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
+    """Words to the right of the axes, each with a thin line to the (x, y) that it names."""
     low, high = axes.get_xlim()
     bottom, top = axes.get_ylim()
-    height_in = HEIGHT - BOTTOM - TOP
-    gap_in = max(NAME_IN, min(GAP_IN, height_in / len(ends)))
-    places = spread([end for end, _ in ends], gap_in * (top - bottom) / height_in, low=bottom, high=top)
-    for (_, words), y in zip(ends, places, strict=True):
+    per_in = (top - bottom) / (HEIGHT - BOTTOM - TOP)
+    places = spread([y for _, y, _ in ends], 0.36 * per_in, low=bottom, high=top)
+    beside = high + 0.012 * (high - low)
+    for (x, y, words), place in zip(ends, places, strict=True):
         style: dict[str, Any] = {"ha": "left", "va": "center", "size": 10.5, "path_effects": HALO, "linespacing": 1.1}
         colour = SOFT_INK if "\n" in words else INK
-        axes.text(high + 0.012 * (high - low), y, words, color=colour, parse_math=False, **style)
+        axes.plot([x, beside], [y, place], color=LINE, linewidth=0.6, zorder=2, clip_on=False)
+        axes.text(beside, place, words, color=colour, parse_math=False, **style)
 
 
 def _people(number: int) -> str:
