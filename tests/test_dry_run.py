@@ -8,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import nbformat
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -17,7 +16,7 @@ from helpers.server import registry
 from tests.browsing import ROOT, laboratory, looked_at, open_notebook, pages, run_all
 from tests.minutes import WITHIN, reading
 from tests.test_browser import WRONG
-from tests.test_notebooks import BLANK, SOLUTION
+from tests.test_notebooks import solve
 from tests.tools import require, unavailable
 from tests.waiting import await_true
 
@@ -37,7 +36,7 @@ def test_the_hour_goes_as_the_guide_says(browser: Browser, tmp_path: Path) -> No
         for name in HOUR:
             path = clone / "notebooks" / f"{name}.ipynb"
             to_read = reading(path).minutes
-            exercises = solve(path)
+            exercises = solve(path, into=path)
             began = time.monotonic()
             page = open_notebook(browser, lab, name)
             run_all(page, name, within_s=NOTEBOOK_S)
@@ -63,19 +62,6 @@ def fresh_clone(target: Path) -> Path:
     if subprocess.run(command, capture_output=True).returncode:
         unavailable("this copy of the project is not a git repository")
     return target
-
-
-def solve(path: Path) -> int:
-    """Fill the exercises in as the solutions say; returns how many there are."""
-    document, solved = nbformat.read(path, as_version=4), 0
-    for position, cell in enumerate(document.cells):
-        if cell.cell_type == "code" and BLANK.search(cell.source):
-            solution = SOLUTION.search(document.cells[position + 1].source)
-            assert solution
-            cell.source = cell.source.replace("answer = ...", solution.group(1).strip())
-            solved += 1
-    nbformat.write(document, path)
-    return solved
 
 
 def look_through(page: Page, name: str) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from helpers.server import registry
 from tests.browsing import IDLE, await_all, pages, start_all
 from tests.test_browser import FIRST, WRONG
 from tests.test_dry_run import fresh_clone
-from tests.test_many_people import GUIDE
+from tests.test_readme import GUIDE
 from tests.tools import require
 from tests.waiting import await_true
 

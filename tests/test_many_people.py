@@ -1,23 +1,24 @@
 """Many people on one machine: a kernel each, a server and a port each, and nobody measures anybody else's."""
 
 import json
-import re
 import shutil
 import sys
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from helpers.notebooks import FOLDER
+from helpers.progress import tell
 from helpers.rota import ROTA
 from helpers.server import registry
-from tests.kernels import kernel
+from tests.kernels import LONG_S, kernel
+from tests.test_hub import block
 from tests.waiting import await_true
 
 PEOPLE = 20
-GUIDE = FOLDER / "INSTRUCTOR.md"
 
 MEASURE = """
 import json
@@ -66,17 +67,32 @@ def test_twenty_people_at_once_measure_their_own_servers_and_leave_nothing(turns
     await_true(lambda: not [entry for entry in registry.servers() if entry.owner_pid in pids], 10, "a server is left")
 
 
+def test_a_line_for_people_is_not_red_in_a_notebook(capsys: pytest.CaptureFixture[str]) -> None:
+    streams = []
+
+    def heard(message: dict[str, Any]) -> None:
+        if message["msg_type"] == "stream":
+            streams.append(message["content"]["name"])
+
+    with kernel() as one:
+        one.await_ready()
+        source = "from helpers.progress import tell\ntell('1 before you')"
+        one.client.execute_interactive(source, timeout=LONG_S, output_hook=heard)
+    assert streams == ["stdout"]
+    tell("1 before you")
+    assert capsys.readouterr() == ("", "1 before you\n")
+
+
 def test_a_hubs_kernel_runs_in_the_shared_environment_with_everybodys_own_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel.json of the instructor's guide, word for word but for the place of the environment."""
-    spec = re.search(r"```json\n(\{.*?ipykernel_launcher.*?\})\n```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
-    assert spec
-    argv = json.loads(spec[1])["argv"]
+    spec = block("json")
+    argv = json.loads(spec)["argv"]
     assert argv[0] == "/srv/lab/.venv/bin/python"
     spec_file = tmp_path / "hub" / "kernels" / "python3" / "kernel.json"
     spec_file.parent.mkdir(parents=True)
-    spec_file.write_text(spec[1].replace(argv[0], sys.executable))
+    spec_file.write_text(spec.replace(argv[0], sys.executable))
     own = Path(shutil.copytree(FOLDER.parent / "helpers", tmp_path / "home" / "lab" / "helpers")).parent
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "hub"))
     monkeypatch.setenv("HOME", str(own.parent))

@@ -56,8 +56,8 @@ def class_plot(people: Sequence[Person]) -> Picture:
     for person, points in zip(people, placed, strict=True):
         _draw_person(axes, person, points)
         if best := max((point for point in points if point["strong"]), key=lambda point: point["at"], default=None):
-            below = best["ratio"] / (best["cpus"] or person["cores"])
-            ends.append((below, best["at"], best["ratio"], str(person["label"])))
+            reached = best["ratio"] / (best["cpus"] or person["cores"])  # of the line
+            ends.append((reached, best["at"], best["ratio"], str(person["label"])))
     named = sorted(ends)[:NAMES_MOST]  # in a large class those furthest below the line
     _name(axes, [(most, most, "a core more,\nas much more"), *(end[1:] for end in named)])
     return picture.finish(_alt(people, placed), _table(people))

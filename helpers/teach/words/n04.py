@@ -63,14 +63,8 @@ def pattern(sweep: SweepResult) -> str:
 
 def _scattered(sweep: SweepResult) -> bool:
     """Whether the launches behind what looks like a gain disagree so much that there may be none."""
-    ratios = [sweep.ratio(cell) for cell in sweep.cells[1:]]
-    return any(
-        ratio.value is not None
-        and ratio.value >= GAIN_FROM
-        and ratio.pairs >= TELLING_PAIRS
-        and (ratio.low is None or ratio.low <= 1)
-        for ratio in ratios
-    )
+    told = [ratio for cell in sweep.cells[1:] if (ratio := sweep.ratio(cell)).pairs >= TELLING_PAIRS]
+    return any((ratio.value or 0) >= GAIN_FROM and (ratio.low or 0) <= 1 for ratio in told)
 
 
 def bet_at(bet: Prediction) -> tuple[int, int | None] | None:
